@@ -1,0 +1,1 @@
+"""Issue, remember, revoke: a certification authority that knows neither SCEP nor HTTP."""

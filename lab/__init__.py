@@ -1,0 +1,1 @@
+"""Build worlds, break them, enrol against them, report: the only package that knows all others."""

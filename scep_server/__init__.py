@@ -1,0 +1,1 @@
+"""HTTP octets -> SCEP message -> RA decision -> CertRep octets. Knows nothing of the lab around it."""

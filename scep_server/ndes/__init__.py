@@ -1,0 +1,1 @@
+"""What Microsoft's server would answer: behaviour profiles and the NDES face."""
