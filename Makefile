@@ -51,6 +51,7 @@ $(VENV)/.installed-lint: $(VENV)/.installed
 # Debian's python3 comes without ensurepip, and often with pip or virtualenv instead: either will do.
 $(VENV)/.python:
 	@set -eu; \
+	if $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then touch $@; exit 0; fi; \
 	for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
