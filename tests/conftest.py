@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.peers import PEERS, REQUIRE_PEERS
+from peers import PEERS, REQUIRE_PEERS
 
 
 def pytest_report_header() -> list[str]:

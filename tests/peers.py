@@ -53,6 +53,7 @@ PEERS = {
         ),
         Peer(name="scepclient", packages=("scep",)),
         Peer(name="scepserver", packages=("scep",)),
+        Peer(name="xmllint", packages=("libxml2-utils",)),
     )
 }
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
+from peers import require_peer
 
-from tests.interop.process import run_well
-from tests.peers import require_peer
+from interop.process import run_well
 
 _MESSAGE_TYPE = re.compile(r":2\.16\.840\.1\.113733\.1\.9\.2\n[^\n]*SET[^\n]*\n[^\n]*PRINTABLESTRING +:(\d+)")
 

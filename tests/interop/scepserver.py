@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
-from tests.interop.process import run_well
-from tests.peers import require_peer
+from peers import require_peer
+
+from interop.process import run_well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from tests.peers import require_peer
+from peers import require_peer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from tests.interop.process import Run, run
+from interop.process import Run, run
 
 from .base import Endpoint, Enrolment, EnrolmentRefused, ForeignClient
 

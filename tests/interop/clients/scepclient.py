@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.interop.process import Run, run
+from interop.process import Run, run
 
 from .base import Enrolment, EnrolmentRefused, ForeignClient
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tests.interop.process import Run, run, run_well
+from interop.process import Run, run, run_well
 
 from .base import Enrolment, EnrolmentRefused, ForeignClient
 
