@@ -1,0 +1,85 @@
+"""Fetching what certificates point at: AIA, CDP.
+
+Each URL is asked once per fetcher, so that a chain whose certificates share a CDP sees one answer.
+A failed retrieval is a value, not an exception: the verdict lists it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from lab.hresults import HResult, hresult
+from lab.http_exchange import HttpFailure, HttpLimits, http_exchange
+
+if TYPE_CHECKING:
+    import ssl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What came of asking one URL: ``octets``, or ``error`` with a ``detail`` for people."""
+
+    url: str
+    octets: bytes | None = field(default=None, repr=False)
+    elapsed: timedelta = timedelta()
+    error: HResult | None = None
+    detail: str = ""
+
+
+class UrlFetcher(Protocol):
+    """Gets the octets behind a URL."""
+
+    def fetch(self, url: str) -> Fetched:
+        """Return what came of asking ``url``; raises nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieval:
+    """One line of certutil's AIA and CDP sections.
+
+    ``outcome`` is certutil's word (Verified, Failed, Expired, Wrong Issuer, ...), ``what`` what it is
+    said of, such as ``Base CRL (04)``.
+    """
+
+    outcome: str
+    what: str
+    url: str
+    elapsed: timedelta
+    sha1: str | None = None
+    error: HResult | None = None
+    detail: str = ""
+
+
+class HttpUrlFetcher:
+    """Fetches over HTTP. Windows gives each retrieval 15 seconds (CryptRetrieveObjectByUrl)."""
+
+    def __init__(
+        self,
+        *,
+        limits: HttpLimits = HttpLimits(timeout=timedelta(seconds=15), size=256 * 1024 * 1024),  # noqa: B008
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._limits = limits
+        self._tls = tls
+        self._known: dict[str, Fetched] = {}
+
+    def fetch(self, url: str) -> Fetched:
+        """Return what came of asking ``url``, the first time it was asked."""
+        if url not in self._known:
+            self._known[url] = self._ask(url)
+        return self._known[url]
+
+    def _ask(self, url: str) -> Fetched:
+        try:
+            reply = http_exchange("GET", url, limits=self._limits, tls=self._tls)
+        except HttpFailure as error:
+            return Fetched(url=url, error=error.hresult, detail=str(error))
+        if not reply.ok:
+            return Fetched(url=url, elapsed=reply.elapsed, error=reply.hresult, detail=reply.describe())
+        if not reply.body:
+            return Fetched(
+                url=url, elapsed=reply.elapsed, error=hresult(0x80093102), detail="the answer is empty"
+            )
+        return Fetched(url=url, octets=reply.body, elapsed=reply.elapsed)
