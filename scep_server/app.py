@@ -1,0 +1,114 @@
+"""SCEP over Flask: octets in, octets out, and the one place where anything unforeseen ends.
+
+Werkzeug's own parsing of queries and forms is not used; see `scep_server.transport`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import structlog
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from .exchange import HttpExchangeRequest, HttpReply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_log = structlog.get_logger(__name__)
+_CHUNK = 1 << 16
+
+
+class HttpService(Protocol):
+    """What answers: `scep_server.operations.ScepService`, or whatever stands in front of it."""
+
+    @property
+    def maximum_body_octets(self) -> int:
+        """The longest body that is read."""
+
+    def handle(self, request: HttpExchangeRequest) -> HttpReply:
+        """Answer one request; raises nothing a client can cause."""
+
+
+def create_app(service: HttpService) -> Flask:
+    """Return a WSGI application in which every path goes to ``service``, whatever the method.
+
+    Only what is registered on the application besides (pages of their own) is routed by Flask, so
+    that no redirect and no HTML of the framework ever meets a SCEP client.
+    """
+    app = Flask(__name__, static_folder=None)
+
+    @app.before_request
+    def answer() -> Response | None:
+        if request.url_rule is not None:
+            return None
+        return _response(service.handle(read_request(request.environ, service.maximum_body_octets)))
+
+    @app.errorhandler(Exception)
+    def unforeseen(error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            return _plain(error.code or 500)
+        _log.exception("request failed", method=request.method, path=request.path)
+        return _plain(500)
+
+    return app
+
+
+def read_request(environ: Mapping[str, object], maximum_body_octets: int) -> HttpExchangeRequest:
+    """Return the request of a WSGI environment, with at most one octet of body beyond the limit.
+
+    A body that is declared longer than the limit is not read at all.
+    """
+    text = {key: value for key, value in environ.items() if isinstance(value, str)}
+    declared = _declared_length(text.get("CONTENT_LENGTH", ""))
+    terminated = bool(environ.get("wsgi.input_terminated"))
+    wanted = maximum_body_octets + 1 if terminated and declared is None else max(declared or 0, 0)
+    body: bytes | None = b""
+    if 0 < wanted <= maximum_body_octets + 1:
+        body = _read(environ["wsgi.input"], wanted)  # type: ignore[arg-type]
+    read_short = declared is not None and 0 < declared <= maximum_body_octets and len(body or b"") < declared
+    return HttpExchangeRequest(
+        method=text.get("REQUEST_METHOD", ""),
+        path=text.get("PATH_INFO", ""),
+        query=text.get("QUERY_STRING", ""),
+        content_type=text.get("CONTENT_TYPE", ""),
+        content_encoding=text.get("HTTP_CONTENT_ENCODING", ""),
+        declared_length=declared,
+        body=body or b"",
+        body_complete=body is not None and not read_short,
+        remote_address=text.get("REMOTE_ADDR", ""),
+        user_agent=text.get("HTTP_USER_AGENT", ""),
+        host=text.get("HTTP_HOST", ""),
+        protocol=text.get("SERVER_PROTOCOL", ""),
+    )
+
+
+def _declared_length(value: str) -> int | None:
+    """Return Content-Length (RFC 9110 8.6): None where absent, -1 where it is no number."""
+    if not value:
+        return None
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else -1
+
+
+def _read(stream: BinaryIO, wanted: int) -> bytes | None:
+    """Return up to ``wanted`` octets, or None where the connection or its framing breaks."""
+    parts: list[bytes] = []
+    try:
+        while wanted > 0 and (part := stream.read(min(wanted, _CHUNK))):
+            parts.append(part)
+            wanted -= len(part)
+    except (OSError, ValueError):  # reset or timeout; chunk sizes that are none
+        return None
+    return b"".join(parts)
+
+
+def _response(reply: HttpReply) -> Response:
+    response = Response(reply.body, status=reply.status, content_type=reply.content_type)
+    for name, value in reply.headers:
+        response.headers[name] = value
+    return response
+
+
+def _plain(status: int) -> Response:
+    return Response(f"{status}\n", status=status, content_type="text/plain")

@@ -1,0 +1,117 @@
+"""One HTTP exchange as values: what came in, what went out, and everything learnt between.
+
+Lives here: the request and reply that the service works on, in place of a web framework's, and the
+`Exchange` that is shown to observers afterwards. Access log, metrics, event log and journal are all
+fed from that one value. Does not live here: any decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ca.pkcs10 import CertificateRequest
+
+    from .checks import Check
+    from .outcomes import Outcome
+    from .protocol.messages import (
+        CertRep,
+        OpenedMessage,
+        PkiMessage,
+        RequestContent,
+        UnverifiedMessage,
+    )
+    from .registration import Answer
+
+
+class Operation(Enum):
+    """OPERATION of a SCEP request (RFC 8894 4.1); the value is the RFC's spelling."""
+
+    GET_CA_CAPS = "GetCACaps"
+    GET_CA_CERT = "GetCACert"
+    GET_NEXT_CA_CERT = "GetNextCACert"
+    PKI_OPERATION = "PKIOperation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpExchangeRequest:
+    """An HTTP request as the service wants it: nothing decoded that the service must see raw.
+
+    ``path`` is percent-decoded as WSGI has it, ``query`` is not. ``body`` holds at most one octet
+    more than the limit. ``declared_length`` is Content-Length: None where there is none, negative
+    where it is no number. ``body_complete`` is False where the body ended early or was not framed.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    content_type: str = ""
+    content_encoding: str = ""
+    declared_length: int | None = None
+    body: bytes = field(default=b"", repr=False)
+    body_complete: bool = True
+    remote_address: str = ""
+    user_agent: str = ""
+    host: str = ""
+    protocol: str = "HTTP/1.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReply:
+    """An HTTP reply.
+
+    ``content_type`` goes out exactly so, without a charset: certmonger and scepclient compare the
+    whole header.
+    """
+
+    status: int
+    content_type: str
+    body: bytes = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Everything that is known of one exchange once its reply is ready to be sent.
+
+    What was not reached is None. ``checks`` are in the order they were made; ``detail`` says for
+    people why the exchange ended as it did and holds no secret; ``refused_by`` is the stable id of
+    the check or error that ended it. ``timings`` are (stage, duration in seconds).
+    """
+
+    number: int
+    received_at: datetime
+    request: HttpExchangeRequest
+    reply: HttpReply
+    endpoint: str | None = None
+    operation: Operation | None = None
+    octets: bytes | None = field(default=None, repr=False)  # pkiMessage as received, transport undone
+    unverified: UnverifiedMessage | None = field(default=None, repr=False)
+    message: PkiMessage | None = field(default=None, repr=False)
+    opened: OpenedMessage | None = field(default=None, repr=False)
+    content: RequestContent | None = field(default=None, repr=False)
+    csr: CertificateRequest | None = field(default=None, repr=False)
+    answer: Answer | None = field(default=None, repr=False)
+    cert_rep: CertRep | None = field(default=None, repr=False)
+    outcome: Outcome | None = None
+    refused_by: str | None = None
+    detail: str = ""
+    checks: tuple[Check, ...] = ()
+    certificate_id: int | None = None
+    timings: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def transaction_id(self) -> str | None:
+        """Return the transactionID, once the outer message could be read."""
+        return None if self.unverified is None else self.unverified.transaction_id
+
+
+class ExchangeObserver(Protocol):
+    """Is told of every exchange just before its reply is sent."""
+
+    def observe(self, exchange: Exchange) -> None:
+        """Take note of a finished exchange; must not raise and should not wait."""

@@ -1,0 +1,181 @@
+"""What an administrator may choose about SCEP, validated once, with clear errors.
+
+`ScepSettings` holds the endpoints by name; each `EndpointSettings` is one way to enrol: who may,
+under which template, with which algorithms. Does not live here: reading files or the environment.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from .protocol.algorithms import AlgorithmPolicy
+from .transport import DEFAULT_ENDPOINT
+
+DEFAULT_TEMPLATE = "SCEP-Client-Auth"
+
+EndpointName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+TemplateName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TemplateChoice(_Settings):
+    """Which template a request is issued under, by the key usage it asks for.
+
+    NDES's SignatureTemplate (digitalSignature alone), EncryptionTemplate (keyEncipherment alone)
+    and GeneralPurposeTemplate (both, or no key usage asked for).
+    """
+
+    signature: TemplateName = DEFAULT_TEMPLATE
+    encryption: TemplateName = DEFAULT_TEMPLATE
+    general_purpose: TemplateName = DEFAULT_TEMPLATE
+
+
+class RenewalSettings(_Settings):
+    """Who may renew a certificate with a certificate (RFC 8894 2.3, 2.4, 3.3.1)."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Take RenewalReq, and PKCSReq signed by a certificate of this CA; advertise Renewal.",
+    )
+    require_challenge: bool = Field(
+        default=False,
+        description="Ask for a good challengePassword besides the certificate (RFC 8894 2.4).",
+    )
+    subject_must_match: bool = Field(
+        default=True,
+        description="Refuse a subject other than the old certificate's "
+        "(NDES: DisableRenewalSubjectNameMatch).",
+    )
+    earliest_days_before_expiry: Days | None = Field(
+        default=None, description="Refuse to renew sooner than this before the end; none: at any time."
+    )
+    grace_days_after_expiry: Days = Field(
+        default=0, description="Renew certificates that expired at most this long ago."
+    )
+    approval: Literal["auto", "manual"] = Field(
+        default="auto", description="Whether a certificate manager must approve renewals."
+    )
+    templates: tuple[TemplateName, ...] = Field(
+        default=(), description="Renew only certificates of these templates; empty: of any."
+    )
+
+
+class EndpointSettings(_Settings):
+    """One way to enrol."""
+
+    challenge: Literal["required", "optional", "none"] = Field(
+        default="required",
+        description="required: no certificate without a good challengePassword. optional: without one "
+        "a certificate manager must approve. none: the password is not looked at.",
+    )
+    approval: Literal["auto", "manual"] = Field(
+        default="auto", description="manual: every request waits for a certificate manager."
+    )
+    templates: TemplateChoice = TemplateChoice()
+    requester: str = Field(
+        default="Authenticated Users",
+        description="Principal whose Enroll permission on the template counts.",
+    )
+    renewal: RenewalSettings = RenewalSettings()
+    retry_window_hours: Annotated[int, Field(ge=0, le=24 * 365)] = Field(
+        default=24,
+        description="How long a repeated request gets the certificate it was issued again, at most "
+        "half the certificate's validity.",
+    )
+    legacy_algorithms: Literal["accept", "refuse"] = Field(
+        default="accept", description="Single DES and MD5 in requests (RFC 8894 2.9: MUST NOT)."
+    )
+    sha1: Literal["accept", "refuse"] = Field(default="accept", description="SHA-1 in requests.")
+    triple_des: Literal["accept", "refuse"] = Field(default="accept", description="3DES in requests.")
+    advertise_sha384: bool = Field(
+        default=True,
+        description="List SHA-384, which RFC 8894 3.5.2 does not name: strongSwan before 5.9.11 refuses "
+        "to enrol without it.",
+    )
+    csr_key_must_sign: bool = Field(
+        default=False,
+        description="Refuse a self-signed signer whose key is not the request's (Apple's and "
+        "micromdm's clients differ there).",
+    )
+    maximum_clock_skew_minutes: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Refuse a signingTime further than this from our clock with badTime; none: any.",
+    )
+    accept_base64_body: bool = Field(
+        default=False, description="Take POST bodies that are Base64 or PEM instead of DER."
+    )
+    password_recipients: bool = Field(
+        default=False,
+        description="Open envelopes under a challenge password (keys that cannot decrypt, RFC 8894 "
+        "3.1); needs challenges that are stored sealed.",
+    )
+    get_cert: Literal["holders", "anyone", "refuse"] = Field(
+        default="holders",
+        description="Who gets certificates by GetCert: holders of a valid certificate of this CA, "
+        "anyone, nobody.",
+    )
+    get_crl: Literal["holders", "anyone", "refuse"] = Field(
+        default="anyone", description="Who gets the CRL by GetCRL."
+    )
+
+    @property
+    def algorithm_policy(self) -> AlgorithmPolicy:
+        """Return what the codec lets in."""
+        return AlgorithmPolicy(legacy=self.legacy_algorithms, sha1=self.sha1, triple_des=self.triple_des)
+
+    @property
+    def retry_window(self) -> timedelta:
+        """Return how long a repeated request gets the same certificate again."""
+        return timedelta(hours=self.retry_window_hours)
+
+
+class LimitSettings(_Settings):
+    """How much is read of one request."""
+
+    maximum_body_octets: Annotated[int, Field(ge=1024)] = Field(
+        default=1 << 20, description="Longer bodies get HTTP 413; real requests have some 4 KiB."
+    )
+    maximum_url_octets: Annotated[int, Field(ge=2048)] = Field(
+        default=1 << 16, description="Longer paths and queries get HTTP 414; a GET has some 8 KiB."
+    )
+
+
+class CaCertificateSettings(_Settings):
+    """How GetCACert answers."""
+
+    include_root: bool = Field(
+        default=True,
+        description="Send the chain up to and with the root (Windows looks for its thumbprint there).",
+    )
+    order: Literal["ra-first", "ca-first"] = Field(
+        default="ra-first", description="ra-first: as NDES. ca-first: issuing CA and chain, then the RA."
+    )
+
+
+class ScepSettings(_Settings):
+    """Everything about SCEP."""
+
+    endpoints: dict[EndpointName, EndpointSettings] = Field(
+        default_factory=lambda: {DEFAULT_ENDPOINT: EndpointSettings()},
+        description="Endpoints by name; 'default' is the one at /scep and /certsrv/mscep.",
+    )
+    limits: LimitSettings = LimitSettings()
+    ca_certificates: CaCertificateSettings = CaCertificateSettings()
+
+    @model_validator(mode="after")
+    def _names_must_work(self) -> Self:
+        names = [name.lower() for name in self.endpoints]
+        if DEFAULT_ENDPOINT not in self.endpoints:
+            raise ValueError(f"endpoints has no '{DEFAULT_ENDPOINT}', which /scep and /certsrv/mscep mean")
+        if len(set(names)) != len(names):
+            raise ValueError("endpoint names must differ in more than case, as paths are matched without")
+        if "cgi-bin" in names:
+            raise ValueError("'cgi-bin' cannot be the name of an endpoint: clients append it to URLs")
+        return self
