@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET  # noqa: S405 - writes XML, parses none
+from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
     from datetime import datetime
