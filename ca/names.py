@@ -311,6 +311,12 @@ def _unescape(text: str) -> str:
     return _ESCAPED.sub(one, text)
 
 
+def with_common_name(name: bytes, common_name: str) -> bytes:
+    """Return ``name`` with one more, most specific, RDN: this commonName."""
+    pair = der.sequence(der.oid("2.5.4.3"), string_value("2.5.4.3", common_name))
+    return der.sequence(der.Reader(name).element(der.SEQUENCE, "Name").content, der.set_of([pair]))
+
+
 def string_value(dotted: str, text: str) -> bytes:
     """Return ``text`` as the string type that RFC 5280 wants for attribute type ``dotted``."""
     if dotted in _IA5_TYPES and text.isascii():

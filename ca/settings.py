@@ -1,0 +1,249 @@
+"""What an administrator may choose about the PKI, validated once, with clear errors.
+
+AD CS's own words where it has them. `PublicationLocations` is what the choices mean for URLs and
+file names. Does not live here: reading files or the environment, and templates (`ca.templates`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from . import names
+from .crls import CrlSchedule
+from .keys import KeyKind
+from .periods import Period, PeriodSetting, PeriodUnit
+
+
+def _distinguished_name(text: str) -> str:
+    names.build_name(text)
+    return text
+
+
+def _common_name(text: str) -> str:
+    if not text.strip() or len(text) > 64 or not text.isprintable():
+        raise ValueError("a CA's common name is 1 to 64 printable characters (RFC 5280 A.1 ub-common-name)")
+    return text
+
+
+def _public_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} is not an http URL of host, port and path (RFC 5280 4.2.1.13)")
+    if parts.username is not None:
+        raise ValueError("the URL names a user, and it is written into every certificate")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError(f"{url!r} has characters that must be percent-encoded (RFC 3986 2)")
+    return url.rstrip("/")
+
+
+def _positive(period: Period) -> Period:
+    if period.units < 1:
+        raise ValueError(f"the period is {period}, expected more than zero")
+    return period
+
+
+DistinguishedName = Annotated[str, AfterValidator(_distinguished_name)]
+CommonName = Annotated[str, AfterValidator(_common_name)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+PositivePeriod = Annotated[PeriodSetting, AfterValidator(_positive)]
+RsaKeyKind = Literal[KeyKind.RSA_2048, KeyKind.RSA_3072, KeyKind.RSA_4096]
+
+
+class PkiSettings(BaseModel):
+    """Everything about root, issuing CA and RA certificates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    root_common_name: CommonName = Field(
+        default="NDES Lab Test Root CA", description="Common name of the root CA"
+    )
+    issuing_common_name: CommonName = Field(
+        default="NDES Lab Test Issuing CA", description="Common name of the issuing CA"
+    )
+    distinguished_name_suffix: DistinguishedName = Field(
+        default="O=NDES Lab (test only)", description="What follows the common names (RFC 4514)"
+    )
+    ra_subject: DistinguishedName = Field(
+        default="CN=NDES-LAB-MSCEP-RA,C=US", description="Subject of both RA certificates (RFC 4514)"
+    )
+    root_key: KeyKind = Field(default=KeyKind.RSA_2048, description="Key of the root CA")
+    issuing_key: KeyKind = Field(default=KeyKind.RSA_2048, description="Key of the issuing CA")
+    ra_key: RsaKeyKind = Field(
+        default=KeyKind.RSA_2048, description="Keys of the RA: RSA, because clients encrypt to one of them"
+    )
+    root_validity: PositivePeriod = Field(
+        default=Period(10, PeriodUnit.YEARS), description="Validity of the root's certificate"
+    )
+    issuing_validity: PositivePeriod = Field(
+        default=Period(5, PeriodUnit.YEARS), description="Validity of the issuing CA's certificate"
+    )
+    validity_period: PositivePeriod = Field(
+        default=Period(2, PeriodUnit.YEARS),
+        description="Longest validity of anything the issuing CA issues, whatever the template says",
+    )
+    clock_skew_minutes: Annotated[int, Field(ge=0, le=24 * 60)] = Field(
+        default=10, description="ClockSkewMinutes: how far notBefore and thisUpdate are back-dated"
+    )
+
+    public_url: PublicUrl = Field(
+        default="http://localhost:8081", description="Where clients reach the publisher: CDP and AIA start so"
+    )
+    virtual_directory: str = Field(
+        default="/CertEnroll", pattern=r"^/[A-Za-z0-9._~-]+$", description="Path of CRLs and CA certificates"
+    )
+    server_dns_name: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="First part of CA certificate file names (%1); empty: the host of public_url",
+    )
+    ocsp_url: PublicUrl | None = Field(
+        default=None, description="OCSP responder written into AIA; none: no OCSP access location"
+    )
+
+    crl_period: PositivePeriod = Field(
+        default=Period(1, PeriodUnit.WEEKS), description="CRLPeriod of the issuing CA"
+    )
+    crl_overlap: PeriodSetting = Field(
+        default=Period(0, PeriodUnit.HOURS),
+        description="CRLOverlapPeriod; 0 is automatic: 10 % of the period, at most 12 hours",
+    )
+    root_crl_period: PositivePeriod = Field(
+        default=Period(1, PeriodUnit.YEARS), description="CRLPeriod of the offline root"
+    )
+    root_crl_overlap: PeriodSetting = Field(
+        default=Period(4, PeriodUnit.WEEKS), description="CRLOverlapPeriod of the offline root"
+    )
+
+    request_certificates: tuple[str, ...] = Field(
+        default=("Authenticated Users",),
+        description="Principals with the Request Certificates permission on the issuing CA",
+    )
+    enforce_x500_name_lengths: bool = Field(
+        default=True, description="EnforceX500NameLengths: refuse RDNs longer than X.520's upper bounds"
+    )
+    accept_sha1_requests: bool = Field(default=True, description="Take PKCS#10 requests signed with SHA-1")
+    accept_md5_requests: bool = Field(default=True, description="Take PKCS#10 requests signed with MD5")
+
+    key_passphrase: SecretStr | None = Field(
+        default=None, description="Opens the keys of issuing CA and RA; none: made and kept in secrets/"
+    )
+    root_passphrase: SecretStr | None = Field(
+        default=None, description="Opens the root's key; none: made and kept in root/"
+    )
+    challenge_digest_key: SecretStr | None = Field(
+        default=None, description="Keys the digests of challenge passwords; none: made and kept in secrets/"
+    )
+
+    @model_validator(mode="after")
+    def _names_must_differ(self) -> Self:
+        if names.same_name(self.root_name, self.issuing_name):
+            raise ValueError("root and issuing CA have the same name, so no chain could tell them apart")
+        for which in ("key_passphrase", "root_passphrase", "challenge_digest_key"):
+            secret: SecretStr | None = getattr(self, which)
+            if secret is not None and len(secret.get_secret_value()) < 8:
+                raise ValueError(f"{which} is shorter than 8 characters")
+        return self
+
+    @property
+    def root_name(self) -> bytes:
+        """The root's Name, DER."""
+        return self._name(self.root_common_name)
+
+    @property
+    def issuing_name(self) -> bytes:
+        """The issuing CA's Name, DER."""
+        return self._name(self.issuing_common_name)
+
+    def _name(self, common_name: str) -> bytes:
+        suffix = names.build_name(self.distinguished_name_suffix)
+        return names.with_common_name(suffix, common_name)
+
+    @property
+    def clock_skew(self) -> timedelta:
+        """How far notBefore and thisUpdate are back-dated."""
+        return timedelta(minutes=self.clock_skew_minutes)
+
+    @property
+    def crl_schedule(self) -> CrlSchedule:
+        """When the issuing CA publishes."""
+        return self._schedule(self.crl_period, self.crl_overlap)
+
+    @property
+    def root_crl_schedule(self) -> CrlSchedule:
+        """When the root publishes."""
+        return self._schedule(self.root_crl_period, self.root_crl_overlap)
+
+    def _schedule(self, period: Period, overlap: Period) -> CrlSchedule:
+        return CrlSchedule(period=period.about(), overlap=overlap.about(), clock_skew=self.clock_skew)
+
+    @property
+    def host(self) -> str:
+        """The server's DNS name (%1 of the publication URLs)."""
+        return self.server_dns_name or urlsplit(self.public_url).hostname or "localhost"
+
+    @property
+    def root_locations(self) -> PublicationLocations:
+        """Where the root's CRL and certificate are: what the issuing CA's certificate says."""
+        return PublicationLocations.of(self, self.root_common_name, ocsp=False)
+
+    @property
+    def issuing_locations(self) -> PublicationLocations:
+        """Where the issuing CA's CRL and certificate are: what issued certificates say."""
+        return PublicationLocations.of(self, self.issuing_common_name, ocsp=True)
+
+
+_FILE_NAME_SAFE: Final = re.compile(r"[A-Za-z0-9 ._()'@$,;=+{}\[\]~^-]")
+
+
+def sanitized_name(common_name: str) -> str:
+    """Return a CA's common name as file names have it: what a file system may refuse becomes ``!xxxx``.
+
+    A dot that begins the name is replaced too, so that no name hides a file or climbs out of a folder.
+    """
+    out: list[str] = []
+    for index, character in enumerate(common_name):
+        if _FILE_NAME_SAFE.fullmatch(character) and not (character == "." and index == 0):
+            out.append(character)
+        else:
+            units = character.encode("utf-16-be")
+            out += [f"!{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)]
+    return "".join(out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationLocations:
+    """Where what one CA publishes is found: file names, and the URLs written into certificates."""
+
+    crl_file: str  # "%3%8.crl"
+    delta_crl_file: str  # "%3%8+.crl"
+    certificate_file: str  # "%1_%3%4.crt"
+    crl_urls: tuple[str, ...]
+    delta_crl_urls: tuple[str, ...]
+    ca_issuers_urls: tuple[str, ...]
+    ocsp_urls: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: PkiSettings, common_name: str, *, ocsp: bool) -> Self:
+        """Return the locations of the CA with this common name."""
+        name = sanitized_name(common_name)
+        base = settings.public_url + settings.virtual_directory + "/"
+        crl, delta, certificate = f"{name}.crl", f"{name}+.crl", f"{settings.host}_{name}.crt"
+
+        def url(file: str) -> tuple[str, ...]:
+            return (base + quote(file, safe="()'!+,;=@$~"),)
+
+        return cls(
+            crl_file=crl,
+            delta_crl_file=delta,
+            certificate_file=certificate,
+            crl_urls=url(crl),
+            delta_crl_urls=url(delta),
+            ca_issuers_urls=url(certificate),
+            ocsp_urls=(settings.ocsp_url,) if ocsp and settings.ocsp_url else (),
+        )
