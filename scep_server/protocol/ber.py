@@ -64,11 +64,11 @@ def normalise(octets: bytes, limits: BerLimits = DEFAULT_LIMITS) -> bytes:
         BerError: not exactly one element, cut off, trailing octets, or beyond ``limits``.
 
     """
-    return octets if _is_normal(octets, limits) else _rewrite(octets, limits)
+    return octets if is_normal(octets, limits) else _rewrite(octets, limits)
 
 
-def _is_normal(data: bytes, limits: BerLimits) -> bool:  # noqa: C901 - one pass, unrolled for speed
-    """Tell whether nothing has to change; whatever is unusual is False and left to `_rewrite`."""
+def is_normal(data: bytes, limits: BerLimits) -> bool:  # noqa: C901 - one pass, unrolled for speed
+    """Tell whether ``data`` is one element that `normalise` would return unchanged, within ``limits``."""
     if not data or not data[0] & 0x20:
         return False
     kinds = _KINDS
