@@ -1,0 +1,208 @@
+"""Connections: how each engine begins, isolates and ends a transaction.
+
+SQLite: write-ahead log, one writer connection for a process behind a fair lock (SQLite's own waiting
+is polling, and a second writer would only throw away the first one's page cache), as many readers as
+there are threads that read. PostgreSQL: a pool; the database serialises what must be.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.pool import NullPool
+
+from ca.records import StoreUnavailable
+
+from .tables import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import URL, Connection, Engine
+
+_BUSY_SECONDS: Final = 10  # how long a writer waits for another before it gives up
+_CACHE_KIB: Final = 16_384
+_MIGRATION_LOCK: Final = 0x6E6465736C6162  # any number, the same in every process
+
+
+class Backend(Protocol):
+    """What `SqlStore` needs of an engine; every connection it yields is in a transaction."""
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction that may write; commits on leaving, rolls back on any exception."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Begin a snapshot that cannot write and waits for no writer."""
+
+    def changing_schema(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction that alone, in all processes, may change the schema."""
+
+    def empty(self, connection: Connection) -> None:
+        """Delete every row of every table; numbering starts again at 1."""
+
+    def close(self) -> None:
+        """Close every connection."""
+
+
+class SqliteBackend:
+    """A database file."""
+
+    def __init__(self, url: URL, *, create: bool, durable: bool) -> None:
+        self._path = _database_file(url, create=create)
+        self._durable = durable
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._writer: Connection | None = None
+        self._closed = False
+        self._writing_engine = self._engine(url, begin="BEGIN IMMEDIATE", poolclass=NullPool)
+        self._reading_engine = self._engine(url, begin="BEGIN", pool_size=8, max_overflow=-1)
+
+    def _engine(self, url: URL, *, begin: str, **options: Any) -> Engine:
+        arguments = {"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_SECONDS}
+        engine = create_engine(url, connect_args=arguments, **options)
+        event.listen(
+            engine, "connect", self._prepare_writer if "IMMEDIATE" in begin else self._prepare_reader
+        )
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return engine
+
+    def _prepare_writer(self, connection: Any, _record: object) -> None:
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":
+            raise StoreUnavailable(
+                f"{self._path} has journal mode {mode}: its file system takes no write-ahead log"
+            )
+        connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+
+    def _prepare_reader(self, connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA query_only=ON")
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Begin with BEGIN IMMEDIATE: what is read here cannot have changed when it is written."""
+        if self._owner == threading.get_ident():
+            raise RuntimeError("this thread is in a transaction of this store already")
+        if not self._lock.acquire(timeout=_BUSY_SECONDS):
+            raise StoreUnavailable(
+                f"{self._path} is locked: another thread has been writing for {_BUSY_SECONDS} s"
+            )
+        self._owner = threading.get_ident()
+        try:
+            connection = self._writer_connection()
+            with connection.begin():
+                yield connection
+        except BaseException as error:
+            self._drop_broken_writer(error)
+            raise
+        finally:
+            self._owner = None
+            self._lock.release()
+
+    changing_schema = writing
+
+    def _writer_connection(self) -> Connection:
+        if self._closed:
+            raise StoreUnavailable(f"{self._path} is closed")
+        if self._writer is None:
+            self._writer = self._writing_engine.connect()
+        return self._writer
+
+    def _drop_broken_writer(self, error: BaseException) -> None:
+        """Start over with a new connection after trouble: the file may be another one by then."""
+        writer = self._writer
+        if writer is not None and (isinstance(error, StoreUnavailable) or writer.in_transaction()):
+            self._writer = None
+            writer.invalidate()
+            writer.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Begin with BEGIN: in a write-ahead log a reader keeps what it saw first."""
+        if self._closed:
+            raise StoreUnavailable(f"{self._path} is closed")
+        with self._reading_engine.connect() as connection, connection.begin():
+            yield connection
+
+    def empty(self, connection: Connection) -> None:
+        """Delete table by table, those that refer to others first."""
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+
+    def close(self) -> None:
+        """Close after the transaction that is going on, if one is."""
+        with self._lock:
+            self._closed = True
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+        self._reading_engine.dispose()
+        self._writing_engine.dispose()
+
+
+def _database_file(url: URL, *, create: bool) -> Path:
+    """Return the file; made here, if it may be, because SQLite would let others read it."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ValueError(f"{url} names no file: the store needs a database that several connections can open")
+    path = Path(url.database)
+    if not create:
+        if not path.exists():
+            raise StoreUnavailable(f"{path} does not exist")
+        return path
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(f"{path} cannot be opened: {error.strerror}") from error
+    return path
+
+
+class PostgresqlBackend:
+    """A PostgreSQL database, reached by psycopg."""
+
+    def __init__(self, url: URL, *, durable: bool) -> None:
+        commit = "on" if durable else "off"
+        arguments = {
+            "connect_timeout": _BUSY_SECONDS,
+            "options": f"-c lock_timeout={_BUSY_SECONDS}s -c synchronous_commit={commit}",
+        }
+        self._engine = create_engine(url, connect_args=arguments, pool_pre_ping=True)
+        # READ COMMITTED and explicit locks for writers: nothing has to be repeated.
+        self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
+        self._reading = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Begin a READ COMMITTED transaction."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Begin a REPEATABLE READ, READ ONLY transaction."""
+        with self._reading.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def changing_schema(self) -> Iterator[Connection]:
+        """Begin a transaction that holds the advisory lock of schema changes."""
+        with self._writing.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            yield connection
+
+    def empty(self, connection: Connection) -> None:
+        """Truncate all tables in one statement."""
+        names = ", ".join(table.name for table in metadata.sorted_tables)
+        connection.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
+
+    def close(self) -> None:
+        """Close the pool."""
+        self._engine.dispose()

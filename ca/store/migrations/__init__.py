@@ -1,0 +1,1 @@
+"""Schema changes, in order; run by `ca.store.schema`, never by hand."""

@@ -1,0 +1,122 @@
+"""`SqlStore`: opens a database and hands out transactions on it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from .certificates import CertificateRows
+from .challenges import ChallengeRows
+from .engines import PostgresqlBackend, SqliteBackend
+from .errors import store_error
+from .requests import RequestRows, TransactionRows
+from .revocations import RevocationRows
+from .schema import bring_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
+
+    from .engines import Backend
+
+
+class SqlTransaction(CertificateRows, RevocationRows, ChallengeRows, RequestRows, TransactionRows):
+    """The store within one database transaction: `ca.records.StoreTransaction`."""
+
+    __slots__ = ()
+
+
+class SqlStore:
+    """Where a CA remembers, in SQLite or PostgreSQL: `ca.records.Store`.
+
+    Safe for any number of threads and processes at once. A thread has at most one writing
+    transaction open; it may read beside it.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = True, durable: bool = True) -> SqlStore:
+        """Open the database at ``url``, make its schema if there is none, migrate it if it is old.
+
+        Args:
+            url: ``sqlite:////absolute/path`` or ``postgresql+psycopg://user@host/database``.
+            create: whether to make a database that is not there.
+            durable: whether a commit is on disk before it returns; without, the last commits may be
+                lost with the machine's power, though not with the process.
+
+        Raises:
+            ValueError: a URL that is none, or of another kind of database.
+            StoreUnavailable: the database cannot be opened, or is not one of ours.
+
+        """
+        store = cls(_backend(url, create=create, durable=durable))
+        try:
+            with _translated():
+                bring_up(store._backend, create=create)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def transaction(self) -> AbstractContextManager[SqlTransaction]:
+        """Begin a writing transaction; commits on leaving, rolls back on any exception.
+
+        Raises:
+            AlreadyExists: a unique value is taken (also on leaving).
+            StoreUnavailable: the database cannot be used; nothing was kept.
+
+        """
+        return _transaction(self._backend.writing())
+
+    def reading(self) -> AbstractContextManager[SqlTransaction]:
+        """Begin a read-only transaction: one consistent snapshot, never waits for a writer."""
+        return _transaction(self._backend.reading())
+
+    def reset(self) -> None:
+        """Forget everything; the schema stays, and ids start at 1 again."""
+        with _translated(), self._backend.writing() as connection:
+            self._backend.empty(connection)
+
+    def close(self) -> None:
+        """Close every connection; a closed store raises StoreUnavailable."""
+        self._backend.close()
+
+
+def _backend(url: str, *, create: bool, durable: bool) -> Backend:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ValueError(
+            "the database URL cannot be read, expected sqlite:////path or postgresql+psycopg://..."
+        ) from error
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        return SqliteBackend(parsed, create=create, durable=durable)
+    if parsed.drivername == "postgresql+psycopg":
+        return PostgresqlBackend(parsed, durable=durable)
+    raise ValueError(f"database {parsed.drivername!r} is unknown, expected sqlite or postgresql+psycopg")
+
+
+@contextmanager
+def _transaction(begun: AbstractContextManager[Connection]) -> Iterator[SqlTransaction]:
+    with _translated(), begun as connection:
+        transaction = SqlTransaction(connection)
+        try:
+            yield transaction
+        finally:
+            transaction.end()
+        transaction.raise_if_lost()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise store_error(error) from error
