@@ -98,3 +98,6 @@ class AlgorithmPolicy:
     minimum_signer_rsa_bits: int = 1024
     maximum_rsa_bits: int = 8192
     maximum_pbkdf2_iterations: int = 1_000_000
+
+
+DEFAULT_POLICY = AlgorithmPolicy()
