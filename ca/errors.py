@@ -93,11 +93,27 @@ class KeyLength(CaError):
 
 
 class BadPublicKey(CaError):
-    """The public key or the request cannot be used: unreadable, weak, or already the key of another."""
+    """The public key cannot be used: unreadable or weak."""
 
     hresult = 0x80090003
     hresult_name = "NTE_BAD_KEY"
     message = "Bad Key."
+
+
+class KeyInUse(CaError):
+    """The public key is the CA's or the RA's own, was compromised, or is certified for another subject."""
+
+    hresult = 0x8009000F
+    hresult_name = "NTE_EXISTS"
+    message = "Object already exists."
+
+
+class UnacceptableExtension(CaError):
+    """The request asks for a name or a critical extension that the template does not grant."""
+
+    hresult = 0x80070057
+    hresult_name = "E_INVALIDARG"
+    message = "One or more arguments are invalid."
 
 
 class BadRequestSignature(CaError):

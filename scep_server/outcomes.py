@@ -197,6 +197,8 @@ _DENIALS: dict[Cause, Outcome] = {
     ca_errors.SubjectAltNameRequired: _denial(ca_errors.SubjectAltNameRequired, "subject-alt-name-required"),
     ca_errors.KeyLength: _denial(ca_errors.KeyLength, "key-length", FailInfo.BAD_ALG),
     ca_errors.BadPublicKey: _denial(ca_errors.BadPublicKey, "bad-public-key", FailInfo.BAD_ALG),
+    ca_errors.KeyInUse: _denial(ca_errors.KeyInUse, "key-in-use"),
+    ca_errors.UnacceptableExtension: _denial(ca_errors.UnacceptableExtension, "unacceptable-extension"),
     ca_errors.BadRequestSignature: _denial(ca_errors.BadRequestSignature, "bad-request-signature"),
     ca_errors.BadRequestAlgorithm: _denial(
         ca_errors.BadRequestAlgorithm, "bad-request-algorithm", FailInfo.BAD_ALG
