@@ -1,1 +1,23 @@
-"""Put signed CRLs and CA certificates where clients look for them. No signing happens here."""
+"""Put signed CRLs and CA certificates where clients look for them. No signing happens here.
+
+Lives here: the set of published files and what must hold before one is replaced
+(`publication`, `inspection`), when to publish again (`schedule`), and the web server that hands
+the files out (`app`). Does not live here: keys, the database, and what a CRL should say.
+"""
+
+from .errors import PublicationRefused, Superseded
+from .publication import CaCertificate, FileSource, Publication, PublishedFile, SignedCrl
+from .schedule import Republisher
+from .settings import PublisherSettings
+
+__all__ = [
+    "CaCertificate",
+    "FileSource",
+    "Publication",
+    "PublicationRefused",
+    "PublishedFile",
+    "PublisherSettings",
+    "Republisher",
+    "SignedCrl",
+    "Superseded",
+]

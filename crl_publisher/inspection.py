@@ -1,0 +1,182 @@
+"""What must hold for signed bytes before a client may see them.
+
+Signer and publisher are two pairs of eyes: nothing here comes from the code that made the bytes.
+RFC 5280 is cited by clause.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from .errors import PublicationRefused
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
+
+# What the x509 module raises on octets that are no such structure, or no such extension.
+_UNREADABLE = (ValueError, x509.InvalidVersion)
+_NO_EXTENSION = (
+    ValueError,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrlFacts:
+    """What a CRL says of itself; ``base_number`` is set on a delta CRL only."""
+
+    number: int
+    base_number: int | None
+    this_update: datetime
+    next_update: datetime
+
+
+def read_crl(name: str, der: bytes) -> CrlFacts:
+    """Return the facts of a CRL that has them.
+
+    Raises:
+        PublicationRefused: unreadable, or without CRL number or nextUpdate.
+
+    """
+    return _facts(name, _load_crl(name, der))
+
+
+def inspect_crl(name: str, der: bytes, issuer: bytes, *, now: datetime) -> CrlFacts:
+    """Return the facts of a CRL that ``issuer`` (a certificate, DER) signed and that is good ``now``.
+
+    Raises:
+        PublicationRefused: unreadable, another issuer's, wrongly signed, without a CRL number,
+            not yet valid, or without a nextUpdate that lies ahead.
+
+    """
+    crl = _load_crl(name, der)
+    signer = load_certificate(f"the issuer of {name}", issuer)
+    if crl.issuer.public_bytes() != signer.subject.public_bytes():
+        raise PublicationRefused(
+            f"{name}: issuer is {crl.issuer.rfc4514_string()}, expected "
+            f"{signer.subject.rfc4514_string()} (RFC 5280 5.1.2.3)"
+        )
+    _check_authority_key(name, crl, signer)
+    if not _signature_holds(crl, _public_key(name, signer)):
+        raise PublicationRefused(
+            f"{name}: the signature does not verify with the key of "
+            f"{signer.subject.rfc4514_string()} (RFC 5280 5.1.1.3)"
+        )
+    facts = _facts(name, crl)
+    if facts.this_update > now:
+        raise PublicationRefused(
+            f"{name}: thisUpdate {facts.this_update:%Y-%m-%d %H:%M:%SZ} is still to come"
+        )
+    if facts.next_update <= now:
+        raise PublicationRefused(
+            f"{name}: nextUpdate {facts.next_update:%Y-%m-%d %H:%M:%SZ} is not ahead of "
+            f"{now:%Y-%m-%d %H:%M:%SZ} (RFC 5280 5.1.2.5)"
+        )
+    return facts
+
+
+def inspect_certificate(name: str, der: bytes, issuer: bytes) -> None:
+    """Check that ``der`` is a CA certificate that ``issuer`` signed (itself, for a root).
+
+    Raises:
+        PublicationRefused: unreadable, not a CA's, or not signed by ``issuer``.
+
+    """
+    certificate = load_certificate(name, der)
+    signer = load_certificate(f"the issuer of {name}", issuer)
+    try:
+        basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except _NO_EXTENSION as error:
+        raise PublicationRefused(f"{name}: no readable basicConstraints (RFC 5280 4.2.1.9)") from error
+    if not basic.ca:
+        raise PublicationRefused(f"{name}: not a CA certificate (RFC 5280 4.2.1.9)")
+    try:
+        certificate.verify_directly_issued_by(signer)
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise PublicationRefused(
+            f"{name}: not signed by {signer.subject.rfc4514_string()} (RFC 5280 6.1.3 (a)(1))"
+        ) from error
+
+
+def load_certificate(name: str, der: bytes) -> x509.Certificate:
+    """Return the certificate in ``der``.
+
+    Raises:
+        PublicationRefused: it cannot be read.
+
+    """
+    try:
+        return x509.load_der_x509_certificate(der)
+    except _UNREADABLE as error:
+        raise PublicationRefused(f"{name}: not a DER certificate: {error}") from error
+
+
+def _load_crl(name: str, der: bytes) -> x509.CertificateRevocationList:
+    try:
+        return x509.load_der_x509_crl(der)
+    except _UNREADABLE as error:
+        raise PublicationRefused(f"{name}: not a DER CRL: {error}") from error
+
+
+def _public_key(name: str, signer: x509.Certificate) -> CertificateIssuerPublicKeyTypes:
+    try:
+        # A CRL is signed with RSA, ECDSA, DSA or EdDSA; a key that cannot sign raises TypeError later.
+        return signer.public_key()  # type: ignore[return-value]
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise PublicationRefused(f"{name}: the issuer's public key cannot be read: {error}") from error
+
+
+def _signature_holds(crl: x509.CertificateRevocationList, key: CertificateIssuerPublicKeyTypes) -> bool:
+    try:
+        return crl.is_signature_valid(key)
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _check_authority_key(name: str, crl: x509.CertificateRevocationList, signer: x509.Certificate) -> None:
+    try:
+        ours = signer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        theirs = crl.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except _NO_EXTENSION as error:
+        raise PublicationRefused(
+            f"{name}: no authorityKeyIdentifier to compare with the issuer's key (RFC 5280 5.2.1)"
+        ) from error
+    if theirs != ours:
+        found = theirs.hex() if theirs else "absent"
+        raise PublicationRefused(
+            f"{name}: authorityKeyIdentifier is {found}, expected {ours.hex()} (RFC 5280 5.2.1)"
+        )
+
+
+def _facts(name: str, crl: x509.CertificateRevocationList) -> CrlFacts:
+    try:
+        number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except _NO_EXTENSION as error:
+        raise PublicationRefused(f"{name}: no readable CRL number (RFC 5280 5.2.3)") from error
+    next_update = crl.next_update_utc
+    if next_update is None:
+        raise PublicationRefused(f"{name}: no nextUpdate (RFC 5280 5.1.2.5)")
+    return CrlFacts(
+        number=number,
+        base_number=_base_number(name, crl),
+        this_update=crl.last_update_utc,
+        next_update=next_update,
+    )
+
+
+def _base_number(name: str, crl: x509.CertificateRevocationList) -> int | None:
+    try:
+        indicator = crl.extensions.get_extension_for_class(x509.DeltaCRLIndicator)
+    except x509.ExtensionNotFound:
+        return None
+    if not indicator.critical:
+        raise PublicationRefused(f"{name}: the delta CRL indicator is not critical (RFC 5280 5.2.4)")
+    return indicator.value.crl_number
