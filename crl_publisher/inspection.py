@@ -59,17 +59,13 @@ def inspect_crl(name: str, der: bytes, issuer: bytes, *, now: datetime) -> CrlFa
     """
     crl = _load_crl(name, der)
     signer = load_certificate(f"the issuer of {name}", issuer)
-    if crl.issuer.public_bytes() != signer.subject.public_bytes():
-        raise PublicationRefused(
-            f"{name}: issuer is {crl.issuer.rfc4514_string()}, expected "
-            f"{signer.subject.rfc4514_string()} (RFC 5280 5.1.2.3)"
-        )
-    _check_authority_key(name, crl, signer)
     if not _signature_holds(crl, _public_key(name, signer)):
         raise PublicationRefused(
             f"{name}: the signature does not verify with the key of "
             f"{signer.subject.rfc4514_string()} (RFC 5280 5.1.1.3)"
         )
+    _check_issuer(name, crl, signer)
+    _check_authority_key(name, crl, signer)
     facts = _facts(name, crl)
     if facts.this_update > now:
         raise PublicationRefused(
@@ -139,6 +135,18 @@ def _signature_holds(crl: x509.CertificateRevocationList, key: CertificateIssuer
         return crl.is_signature_valid(key)
     except (TypeError, ValueError, UnsupportedAlgorithm):
         return False
+
+
+def _check_issuer(name: str, crl: x509.CertificateRevocationList, signer: x509.Certificate) -> None:
+    try:
+        found = crl.issuer
+    except ValueError as error:
+        raise PublicationRefused(f"{name}: unreadable issuer (RFC 5280 5.1.2.3)") from error
+    if found.public_bytes() != signer.subject.public_bytes():
+        raise PublicationRefused(
+            f"{name}: issuer is {found.rfc4514_string()}, expected "
+            f"{signer.subject.rfc4514_string()} (RFC 5280 5.1.2.3)"
+        )
 
 
 def _check_authority_key(name: str, crl: x509.CertificateRevocationList, signer: x509.Certificate) -> None:
