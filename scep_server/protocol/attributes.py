@@ -30,7 +30,13 @@ SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
 MAX_TRANSACTION_ID_OCTETS: Final = 255
 MAX_NONCE_OCTETS: Final = 64
 
-_TEXT_TAGS = (der.PRINTABLE_STRING, der.UTF8_STRING, der.IA5_STRING, der.VISIBLE_STRING)
+_TEXT_CODECS = {
+    der.PRINTABLE_STRING: "utf-8",
+    der.UTF8_STRING: "utf-8",
+    der.IA5_STRING: "utf-8",
+    der.VISIBLE_STRING: "utf-8",
+    der.BMP_STRING: "utf-16-be",
+}
 # PrintableString (X.680 41.4), and four characters that encoders put there all the same.
 _TRANSACTION_ID_CHARACTERS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?" + "_@*&"
@@ -91,6 +97,7 @@ def read_signed_attributes(content: bytes) -> SignedAttributes:
     for oid in (MESSAGE_DIGEST, CONTENT_TYPE):
         if oid not in values:
             defects.append(BadMessageCheck(f"{_SINGLE[oid]} is missing (RFC 5652 5.3)"))
+    signing_time = _read_signing_time(values.get(SIGNING_TIME), defects)
     recipient_nonce = values.get(RECIPIENT_NONCE)
     return SignedAttributes(
         transaction_id=_read_transaction_id(values.get(TRANSACTION_ID), TRANSACTION_ID in unclear),
@@ -100,7 +107,7 @@ def read_signed_attributes(content: bytes) -> SignedAttributes:
         pki_status=_text(values.get(PKI_STATUS)),
         fail_info=_text(values.get(FAIL_INFO)),
         fail_info_text=_text(values.get(FAIL_INFO_TEXT)),
-        signing_time=_read_signing_time(values.get(SIGNING_TIME)),
+        signing_time=signing_time,
         values=tuple((oid, value.raw) for oid, value in values.items() if oid not in unclear),
         defects=tuple(defects),
     )
@@ -110,12 +117,12 @@ def _read_transaction_id(value: der.Element | None, unclear: bool) -> str:
     """Return the transactionID if it can be sent back, octet for octet, as PrintableString."""
     if value is None or unclear:
         raise Unanswerable("transactionID is missing, or is there more than once (RFC 8894 3.2.1.1)")
-    if value.tag not in _TEXT_TAGS or not 0 < len(value.content) <= MAX_TRANSACTION_ID_OCTETS:
+    text = _text(value)
+    if text is None or not 0 < len(text) <= MAX_TRANSACTION_ID_OCTETS:
         raise Unanswerable(
             f"transactionID has tag 0x{value.tag:02X} and {len(value.content)} octets, expected "
             f"a PrintableString of 1 to {MAX_TRANSACTION_ID_OCTETS} (RFC 8894 3.2.1.1)"
         )
-    text = value.content.decode("latin-1")
     if not _TRANSACTION_ID_CHARACTERS.issuperset(text):
         raise Unanswerable("transactionID has characters that no PrintableString has (RFC 8894 3.2.1.1)")
     return text
@@ -149,16 +156,16 @@ def _read_message_type(value: der.Element | None, defects: list[MessageError]) -
 
 
 def _text(value: der.Element | None) -> str | None:
-    if value is None or value.tag not in _TEXT_TAGS:
-        return None
-    return value.content.decode("utf-8", errors="replace")
+    codec = _TEXT_CODECS.get(value.tag) if value is not None else None
+    return value.content.decode(codec, errors="replace") if value is not None and codec else None
 
 
-def _read_signing_time(value: der.Element | None) -> datetime | None:
-    """Return signingTime, None when it is absent or no time: nothing depends on its presence."""
+def _read_signing_time(value: der.Element | None, defects: list[MessageError]) -> datetime | None:
+    """Return signingTime (RFC 5652 11.3), None when it is absent."""
     if value is None:
         return None
     try:
         return der.read_time(value, "signingTime")
     except der.DerError:
+        defects.append(BadRequest("signingTime is neither UTCTime nor GeneralizedTime (RFC 5652 11.3)"))
         return None

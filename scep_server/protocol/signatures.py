@@ -63,18 +63,21 @@ class SignatureAlgorithm:
     digest: DigestAlgorithm
     pss: PssParameters | None = None
 
+    def check_key(self, key: PublicKey) -> None:
+        """Raise BadAlgorithm when the signer's key is of another kind than the algorithm."""
+        if not isinstance(key, self.kind):
+            raise BadAlgorithm("the signature algorithm does not go with the signer's key (RFC 5652 5.3)")
+
     def verifies(self, key: PublicKey, signature: bytes, data: bytes) -> bool:
-        """Tell whether ``signature`` over ``data`` is this key's; False too for a key of another kind."""
+        """Tell whether ``signature`` over ``data`` is this key's, which is of the right kind."""
         hash_algorithm = HASHES[self.digest]
         try:
-            if isinstance(key, rsa.RSAPublicKey) and self.kind is rsa.RSAPublicKey:
+            if isinstance(key, rsa.RSAPublicKey):
                 key.verify(signature, data, self._padding(), hash_algorithm)
-            elif isinstance(key, ec.EllipticCurvePublicKey) and self.kind is ec.EllipticCurvePublicKey:
+            elif isinstance(key, ec.EllipticCurvePublicKey):
                 key.verify(signature, data, ec.ECDSA(hash_algorithm))
-            elif isinstance(key, ed25519.Ed25519PublicKey) and self.kind is ed25519.Ed25519PublicKey:
-                key.verify(signature, data)
             else:
-                return False
+                key.verify(signature, data)
         except (InvalidSignature, ValueError):
             return False
         except UnsupportedAlgorithm as error:
@@ -107,8 +110,9 @@ def find_signature_algorithm(
         return SignatureAlgorithm(kind=rsa.RSAPublicKey, digest=found)
     if oid == oids.RSASSA_PSS:
         pss = read_pss_parameters(identifier)
-        found = find_digest(pss.digest.value, policy)
-        return SignatureAlgorithm(kind=rsa.RSAPublicKey, digest=found, pss=pss)
+        if pss.digest is not digest:
+            raise BadAlgorithm("RSASSA-PSS uses another hash than digestAlgorithm (RFC 4056 3)")
+        return SignatureAlgorithm(kind=rsa.RSAPublicKey, digest=digest, pss=pss)
     if oid in _ECDSA_DIGESTS:
         found = find_digest(_ECDSA_DIGESTS[oid].value, policy)
         return SignatureAlgorithm(kind=ec.EllipticCurvePublicKey, digest=found)
@@ -156,11 +160,13 @@ def _check_rsa_size(public_key_der: bytes, policy: AlgorithmPolicy) -> None:
     key = der.one(info.bits("subjectPublicKey"), what="RSAPublicKey")
     modulus = key.element(der.INTEGER, "modulus").content
     exponent = key.element(der.INTEGER, "publicExponent").content
+    if not modulus or not exponent or modulus[0] & 0x80 or exponent[0] & 0x80 or not modulus[-1] & 1:
+        raise BadAlgorithm("the signer's RSA modulus is even, or a number is not positive (RFC 8017 3.1)")
     bits = int.from_bytes(modulus[:8], "big").bit_length() + 8 * max(0, len(modulus) - 8)
     if not policy.minimum_signer_rsa_bits <= bits <= policy.maximum_rsa_bits:
         raise BadAlgorithm(
             f"the signer's RSA key has {bits} bits, expected {policy.minimum_signer_rsa_bits} "
             f"to {policy.maximum_rsa_bits}"
         )
-    if len(exponent) > 9 or not int.from_bytes(exponent, "big") % 2 or exponent in (b"\x01", b""):
+    if len(exponent) > 9 or not exponent[-1] & 1 or exponent == b"\x01":
         raise BadAlgorithm("the signer's RSA exponent is even, 1, or above 2^64 (RFC 8017 3.1)")

@@ -34,7 +34,7 @@ ID_DATA = "1.2.840.113549.1.7.1"
 ID_SIGNED_DATA = "1.2.840.113549.1.7.2"
 ID_ENVELOPED_DATA = "1.2.840.113549.1.7.3"
 
-MAX_CERTIFICATES = 20
+MAX_CERTIFICATES = 21  # the signer's, and a chain
 REQUEST_TYPES = frozenset(MessageType) - {MessageType.CERT_REP}
 REPLY_TYPES = frozenset({MessageType.CERT_REP})
 
@@ -168,7 +168,10 @@ def _check_version(reader: der.Reader, what: str) -> None:
 
 
 def _read_content(encapsulated: der.Reader) -> tuple[str, bytes | None, BadRequest | None]:
-    """Return eContentType, the octets of eContent, and a defect if it is not an OCTET STRING."""
+    """Return eContentType, the octets of eContent, and a defect if they are in no OCTET STRING.
+
+    PKCS#7 v1.5 has the content itself there, digested without tag and length (RFC 5652 5.2.1).
+    """
     content_type = encapsulated.oid("eContentType")
     explicit = encapsulated.optional(0xA0)
     if explicit is None:
@@ -176,7 +179,7 @@ def _read_content(encapsulated: der.Reader) -> tuple[str, bytes | None, BadReque
     inner = explicit.reader()
     found = inner.element(what="eContent")
     inner.finish("eContent")
-    if found.tag != der.OCTET_STRING:
+    if found.tag not in (der.OCTET_STRING, der.SEQUENCE):
         return (
             content_type,
             None,
@@ -257,6 +260,7 @@ def _check_signature(
     algorithm = find_signature_algorithm(identifier, find_digest(unverified.digest_oid, policy), policy)
     key = load_public_key(signer.public_key_der, policy)
     received = der.tlv(der.SET, unverified.signed_attributes_der)
+    algorithm.check_key(key)
     if algorithm.verifies(key, unverified.signature, received):
         return
     ordered = der.set_of(element.raw for element in der.Reader(unverified.signed_attributes_der).elements())
@@ -284,7 +288,8 @@ def _read_envelope(unverified: UnverifiedMessage, message_type: MessageType) -> 
             raise BadRequest("there is no pkcsPKIEnvelope in eContent (RFC 8894 3.2.2)")
         return None
     with refusing(BadRequest, "pkcsPKIEnvelope cannot be read (RFC 8894 3.2.2)"):
-        encoding = normalise(content)
+        # Octets that begin with an identifier are a ContentInfo that stood there without OCTET STRING.
+        encoding = normalise(der.sequence(content) if content[0] == der.OBJECT_IDENTIFIER else content)
         if der.one(encoding, what="ContentInfo").peek() == der.INTEGER:
             # A bare EnvelopedData under eContentType id-envelopedData.
             return der.sequence(der.oid(ID_ENVELOPED_DATA), der.explicit(0, encoding))
