@@ -7,7 +7,7 @@ UTF8String and IA5String as well, which are read alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ca import der
 
@@ -75,18 +75,7 @@ def read_signed_attributes(content: bytes) -> SignedAttributes:
         Unanswerable: no transactionID that could be sent back.
 
     """
-    values: dict[str, der.Element] = {}
-    unclear: set[str] = set()
-    for attribute in der.Reader(content).elements():
-        fields = attribute.reader()
-        oid = fields.oid("attribute type")
-        members = fields.enter(der.SET, "attribute values")
-        fields.finish("Attribute")
-        value = None if members.done else members.element(what="attribute value")
-        if value is None or not members.done or oid in values:
-            unclear.add(oid)
-        if value is not None:
-            values.setdefault(oid, value)
+    values, unclear = read_attributes(content)
     defects: list[MessageError] = [
         BadRequest(f"{name} is there twice, or has not one value (RFC 5652 11)")
         for oid, name in _SINGLE.items()
@@ -111,6 +100,35 @@ def read_signed_attributes(content: bytes) -> SignedAttributes:
         values=tuple((oid, value.raw) for oid, value in values.items() if oid not in unclear),
         defects=tuple(defects),
     )
+
+
+class Attributes(NamedTuple):
+    """Attributes by OID, the first value of each; ``unclear`` are those that have not exactly one."""
+
+    values: dict[str, der.Element]
+    unclear: set[str]
+
+
+def read_attributes(content: bytes) -> Attributes:
+    """Return the attributes in the content octets of a SET OF Attribute (RFC 5652 5.3).
+
+    Raises:
+        ca.der.DerError: not of that shape.
+
+    """
+    values: dict[str, der.Element] = {}
+    unclear: set[str] = set()
+    for attribute in der.Reader(content).elements():
+        fields = attribute.reader()
+        oid = fields.oid("attribute type")
+        members = fields.enter(der.SET, "attribute values")
+        fields.finish("Attribute")
+        value = None if members.done else members.element(what="attribute value")
+        if value is None or not members.done or oid in values:
+            unclear.add(oid)
+        if value is not None:
+            values.setdefault(oid, value)
+    return Attributes(values, unclear)
 
 
 def _read_transaction_id(value: der.Element | None, unclear: bool) -> str:

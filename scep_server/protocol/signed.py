@@ -10,12 +10,13 @@ RFC 5652 is CMS, RFC 8894 3.1 and 3.2 say how SCEP uses it.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ca import der
 
 from . import attributes as scep
-from .attributes import SignedAttributes, read_signed_attributes
+from .attributes import read_attributes, read_signed_attributes
 from .ber import DEFAULT_LIMITS, BerLimits, normalise
 from .certificates import find_certificate
 from .errors import BadMessageCheck, BadRequest, Unanswerable
@@ -25,9 +26,9 @@ from .messages import IssuerAndSerial, MessageType, PkiMessage, PkiStatus, Unver
 from .signatures import find_signature_algorithm, load_public_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-    from .algorithms import AlgorithmPolicy
+    from .algorithms import AlgorithmPolicy, DigestAlgorithm
     from .messages import SignerCertificate
 
 ID_DATA = "1.2.840.113549.1.7.1"
@@ -52,22 +53,10 @@ def parse(octets: bytes, limits: BerLimits = DEFAULT_LIMITS) -> UnverifiedMessag
     """
     with refusing(Unanswerable, "the pkiMessage cannot be read"):
         encoding = normalise(octets, limits)
-        signed = _enter_signed_data(encoding)
-        signed.enter(der.SET, "digestAlgorithms")
-        content_type, content, content_defect = _read_content(signed.enter(what="encapContentInfo"))
-        certificates = _read_certificates(signed)
-        signed.optional(0xA1)
-        signer = _only_signer(signed)
-        signer_id = _read_signer_id(signer)
-        digest = read_identifier(signer, "digestAlgorithm")
-        signed_attributes = signer.optional(0xA0)
-        if signed_attributes is None:
+        signed = _read_signed_data(encoding)
+        if signed.attributes is None:
             raise Unanswerable("no authenticated attributes (RFC 8894 3.2)")
-        found = read_signed_attributes(signed_attributes.content)
-        algorithm = read_identifier(signer, "signatureAlgorithm")
-        signature = signer.octets("signature")
-        signer.optional(0xA1)
-        signer.finish("SignerInfo")
+        found = read_signed_attributes(signed.attributes)
     return UnverifiedMessage(
         raw=octets,
         der=encoding,
@@ -79,17 +68,17 @@ def parse(octets: bytes, limits: BerLimits = DEFAULT_LIMITS) -> UnverifiedMessag
         fail_info=found.fail_info,
         fail_info_text=found.fail_info_text,
         signing_time=found.signing_time,
-        digest_oid=digest.oid,
-        signature_oid=algorithm.oid,
-        signature_parameters_der=algorithm.parameters_der,
-        signed_attributes_der=signed_attributes.content,
+        digest_oid=signed.digest_oid,
+        signature_oid=signed.algorithm.oid,
+        signature_parameters_der=signed.algorithm.parameters_der,
+        signed_attributes_der=signed.attributes,
         attribute_values=found.values,
-        signature=signature,
-        content_type_oid=content_type,
-        content=content,
-        signer_id=signer_id,
-        certificates=certificates,
-        defects=_defects(found, content_defect),
+        signature=signed.signature,
+        content_type_oid=signed.content_type_oid,
+        content=signed.content,
+        signer_id=signed.signer_id,
+        certificates=signed.certificates,
+        defects=(*found.defects, *signed.defects),
     )
 
 
@@ -98,10 +87,12 @@ def verify(
     policy: AlgorithmPolicy,
     *,
     accepted: Collection[MessageType] = REQUEST_TYPES,
+    known: Sequence[bytes] = (),
 ) -> PkiMessage:
     """Return the message with its signer, once the signature is proved and the attributes complete.
 
-    ``accepted`` are the message types this side takes: a CertRep is no request.
+    ``accepted`` are the message types this side takes: a CertRep is no request. ``known`` are
+    certificates the signer may be named by besides those in the message (NDES sends none).
 
     Raises:
         MessageError: BadRequest for attributes and types, BadAlgorithm for algorithms and keys,
@@ -112,9 +103,14 @@ def verify(
         raise unverified.defects[0]
     message_type = _find_message_type(unverified.message_type, accepted)
     digest = find_digest(unverified.digest_oid, policy)
-    signer = _find_signer(unverified)
-    _check_signature(unverified, signer, policy)
-    _check_content(unverified, digest.hash_name)
+    signer = _find_signer(unverified.signer_id, (*unverified.certificates, *known))
+    algorithm = AlgorithmIdentifier(
+        oid=unverified.signature_oid, parameters_der=unverified.signature_parameters_der
+    )
+    _check_signature(
+        signer, algorithm, digest, unverified.signed_attributes_der, unverified.signature, policy
+    )
+    _check_content(dict(unverified.attribute_values), unverified.content_type_oid, unverified.content, digest)
     if unverified.sender_nonce is None:
         raise BadRequest("senderNonce is missing (RFC 8894 3.2.1.5)")
     warnings = (f"digest {digest.hash_name} MUST NOT be used (RFC 8894 2.9)",) if digest.legacy else ()
@@ -145,7 +141,75 @@ def read_certs_only(octets: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]
     return _sequences(certificates), _sequences(crls)
 
 
+def verify_signed_data(
+    octets: bytes, known: Sequence[bytes], policy: AlgorithmPolicy
+) -> tuple[bytes, SignerCertificate]:
+    """Return the content of a SignedData that is no pkiMessage, and who signed it (GetNextCACert).
+
+    Raises:
+        MessageError: BadRequest for what cannot be read or is signed over no attributes,
+            BadAlgorithm and BadMessageCheck as in `verify`.
+
+    """
+    with refusing(BadRequest, "the SignedData cannot be read (RFC 5652 5.1)"):
+        signed = _read_signed_data(normalise(octets))
+        if signed.attributes is None:
+            raise BadRequest("no signed attributes (RFC 5652 5.3)")
+        values = read_attributes(signed.attributes).values
+    if signed.defects:
+        raise signed.defects[0]
+    digest = find_digest(signed.digest_oid, policy)
+    signer = _find_signer(signed.signer_id, (*signed.certificates, *known))
+    _check_signature(signer, signed.algorithm, digest, signed.attributes, signed.signature, policy)
+    _check_content(
+        {oid: value.raw for oid, value in values.items()}, signed.content_type_oid, signed.content, digest
+    )
+    return signed.content or b"", signer
+
+
 # -- reading ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedData:
+    """A SignedData with one SignerInfo as read; ``attributes`` are the content octets of their SET."""
+
+    content_type_oid: str
+    content: bytes | None
+    certificates: tuple[bytes, ...]
+    signer_id: IssuerAndSerial | bytes
+    digest_oid: str
+    attributes: bytes | None
+    algorithm: AlgorithmIdentifier
+    signature: bytes
+    defects: tuple[BadRequest, ...]
+
+
+def _read_signed_data(encoding: bytes) -> _SignedData:
+    signed = _enter_signed_data(encoding)
+    signed.enter(der.SET, "digestAlgorithms")
+    content_type, content, defects = _read_content(signed.enter(what="encapContentInfo"))
+    certificates = _read_certificates(signed)
+    signed.optional(0xA1)
+    signer = _only_signer(signed)
+    signer_id = _read_signer_id(signer)
+    digest = read_identifier(signer, "digestAlgorithm")
+    attributes = signer.optional(0xA0)
+    algorithm = read_identifier(signer, "signatureAlgorithm")
+    signature = signer.octets("signature")
+    signer.optional(0xA1)
+    signer.finish("SignerInfo")
+    return _SignedData(
+        content_type,
+        content,
+        certificates,
+        signer_id,
+        digest.oid,
+        attributes.content if attributes else None,
+        algorithm,
+        signature,
+        defects,
+    )
 
 
 def _enter_signed_data(encoding: bytes) -> der.Reader:
@@ -167,25 +231,22 @@ def _check_version(reader: der.Reader, what: str) -> None:
         raise der.DerError(f"{what} version is {version}, expected 1 (RFC 5652 5.1, 5.3)")
 
 
-def _read_content(encapsulated: der.Reader) -> tuple[str, bytes | None, BadRequest | None]:
-    """Return eContentType, the octets of eContent, and a defect if they are in no OCTET STRING.
+def _read_content(encapsulated: der.Reader) -> tuple[str, bytes | None, tuple[BadRequest, ...]]:
+    """Return eContentType, the octets of eContent, and a defect if it cannot be read.
 
     PKCS#7 v1.5 has the content itself there, digested without tag and length (RFC 5652 5.2.1).
     """
     content_type = encapsulated.oid("eContentType")
     explicit = encapsulated.optional(0xA0)
     if explicit is None:
-        return content_type, None, None
+        return content_type, None, ()
     inner = explicit.reader()
     found = inner.element(what="eContent")
     inner.finish("eContent")
     if found.tag not in (der.OCTET_STRING, der.SEQUENCE):
-        return (
-            content_type,
-            None,
-            BadRequest(f"eContent has tag 0x{found.tag:02X}, expected OCTET STRING (RFC 5652 5.2)"),
-        )
-    return content_type, found.content, None
+        defect = BadRequest(f"eContent has tag 0x{found.tag:02X}, expected OCTET STRING (RFC 5652 5.2)")
+        return content_type, None, (defect,)
+    return content_type, found.content, ()
 
 
 def _read_certificates(signed: der.Reader) -> tuple[bytes, ...]:
@@ -220,10 +281,6 @@ def _read_signer_id(signer: der.Reader) -> IssuerAndSerial | bytes:
     return IssuerAndSerial(issuer_der=issuer, serial_number=fields.integer("serialNumber"))
 
 
-def _defects(found: SignedAttributes, content_defect: BadRequest | None) -> tuple[Exception, ...]:
-    return found.defects if content_defect is None else (*found.defects, content_defect)
-
-
 # -- verifying -------------------------------------------------------------------------
 
 
@@ -236,45 +293,48 @@ def _find_message_type(text: str | None, accepted: Collection[MessageType]) -> M
     raise BadRequest(f"messageType is {text!a:.20}, expected one of {names} (RFC 8894 3.2.1.2)")
 
 
-def _find_signer(unverified: UnverifiedMessage) -> SignerCertificate:
-    if unverified.signer_id is not None:
-        signer = find_certificate(unverified.certificates, unverified.signer_id)
-        if signer is not None:
-            return signer
-    raise BadMessageCheck(
-        f"none of the {len(unverified.certificates)} certificates is the one that SignerInfo names "
-        "(RFC 8894 3.2)"
-    )
+def _find_signer(
+    signer_id: IssuerAndSerial | bytes | None, certificates: Sequence[bytes]
+) -> SignerCertificate:
+    signer = find_certificate(certificates, signer_id) if signer_id is not None else None
+    if signer is None:
+        raise BadMessageCheck(
+            f"none of the {len(certificates)} certificates is the one that SignerInfo names (RFC 8894 3.2)"
+        )
+    return signer
 
 
 def _check_signature(
-    unverified: UnverifiedMessage, signer: SignerCertificate, policy: AlgorithmPolicy
+    signer: SignerCertificate,
+    identifier: AlgorithmIdentifier,
+    digest: DigestAlgorithm,
+    attributes: bytes,
+    signature: bytes,
+    policy: AlgorithmPolicy,
 ) -> None:
     """Verify over the attributes as received, then as DER would have them.
 
     .NET and Bouncy Castle sign them in the order sent, RFC 5652 5.4 wants them sorted.
     """
-    identifier = AlgorithmIdentifier(
-        oid=unverified.signature_oid, parameters_der=unverified.signature_parameters_der
-    )
-    algorithm = find_signature_algorithm(identifier, find_digest(unverified.digest_oid, policy), policy)
+    algorithm = find_signature_algorithm(identifier, digest, policy)
     key = load_public_key(signer.public_key_der, policy)
-    received = der.tlv(der.SET, unverified.signed_attributes_der)
     algorithm.check_key(key)
-    if algorithm.verifies(key, unverified.signature, received):
+    received = der.tlv(der.SET, attributes)
+    if algorithm.verifies(key, signature, received):
         return
-    ordered = der.set_of(element.raw for element in der.Reader(unverified.signed_attributes_der).elements())
-    if ordered == received or not algorithm.verifies(key, unverified.signature, ordered):
+    ordered = der.set_of(element.raw for element in der.Reader(attributes).elements())
+    if ordered == received or not algorithm.verifies(key, signature, ordered):
         raise BadMessageCheck("the signature does not verify with the signer's key (RFC 5652 5.6)")
 
 
-def _check_content(unverified: UnverifiedMessage, hash_name: str) -> None:
+def _check_content(
+    attributes: dict[str, bytes], content_type_oid: str, content: bytes | None, digest: DigestAlgorithm
+) -> None:
     """Tie the content to the signed attributes (RFC 5652 5.4, 11.1, 11.2)."""
-    attributes = dict(unverified.attribute_values)
-    expected = hashlib.new(hash_name, unverified.content or b"", usedforsecurity=False).digest()
+    expected = hashlib.new(digest.hash_name, content or b"", usedforsecurity=False).digest()
     if attributes.get(scep.MESSAGE_DIGEST) != der.octet_string(expected):
         raise BadMessageCheck("messageDigest is not the digest of eContent (RFC 5652 11.2)")
-    if attributes.get(scep.CONTENT_TYPE) != der.oid(unverified.content_type_oid):
+    if attributes.get(scep.CONTENT_TYPE) != der.oid(content_type_oid):
         raise BadMessageCheck("the contentType attribute is not eContentType (RFC 5652 11.1)")
 
 
