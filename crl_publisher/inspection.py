@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from ca.der import DerError, one
+
 from .errors import PublicationRefused
 
 if TYPE_CHECKING:
@@ -117,9 +119,14 @@ def load_certificate(name: str, der: bytes) -> x509.Certificate:
 
 def _load_crl(name: str, der: bytes) -> x509.CertificateRevocationList:
     try:
-        return x509.load_der_x509_crl(der)
-    except _UNREADABLE as error:
+        crl = x509.load_der_x509_crl(der)
+        outer = one(der, what="CertificateList")
+        outer.element(what="tbsCertList")
+        outer.element(what="signatureAlgorithm")
+        outer.bits("signatureValue")  # whole octets, which the x509 module does not insist on
+    except (*_UNREADABLE, DerError) as error:
         raise PublicationRefused(f"{name}: not a DER CRL: {error}") from error
+    return crl
 
 
 def _public_key(name: str, signer: x509.Certificate) -> CertificateIssuerPublicKeyTypes:
