@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from . import der
 
@@ -89,7 +88,8 @@ class NameAttribute(NamedTuple):
         return _LABELS.get(self.type, self.type)
 
 
-type_of_label = _TYPES.get
+Rdns: TypeAlias = tuple[tuple[NameAttribute, ...], ...]
+CanonicalName: TypeAlias = tuple[tuple[tuple[str, str], ...], ...]
 
 
 def is_string(tag: int) -> bool:
@@ -120,7 +120,7 @@ def string_text(tag: int, content: bytes) -> str:
         return content.decode("latin-1")
 
 
-def read_name(name: bytes) -> tuple[tuple[NameAttribute, ...], ...]:
+def read_name(name: bytes) -> Rdns:
     """Return the RDNs of a DER Name in encoded order, each with its attributes in encoded order.
 
     Raises:
@@ -169,7 +169,7 @@ def name_text(name: bytes) -> str:
     return text_of(read_name(name))
 
 
-def text_of(rdns: tuple[tuple[NameAttribute, ...], ...]) -> str:
+def text_of(rdns: Rdns) -> str:
     """Return RFC 4514 text of what `read_name` returned."""
     return ",".join("+".join(map(_attribute_text, rdn)) for rdn in reversed(rdns))
 
@@ -215,7 +215,7 @@ def same_name(one: bytes, other: bytes) -> bool:
     if one == other:
         return True
     try:
-        return _canonical(one) == _canonical(other)
+        return canonical(read_name(one)) == canonical(read_name(other))
     except BadName:
         return False
 
@@ -230,15 +230,19 @@ def same_text(one: str, other: str) -> bool:
         return False
 
 
-def _canonical(name: bytes) -> list[Counter[tuple[str, str]]]:
-    return [Counter((attribute.type, _prepared(attribute)) for attribute in rdn) for rdn in read_name(name)]
+def canonical(rdns: Rdns) -> CanonicalName:
+    """Return what two equal names have in common, to be compared and hashed (RFC 5280 7.1)."""
+    return tuple(tuple(sorted((one.type, _prepared(one)) for one in rdn)) for rdn in rdns)
 
 
 def _prepared(attribute: NameAttribute) -> str:
     """Return the value prepared for comparison: compatibility form, folded case, single spaces."""
     if attribute.tag not in _STRINGS:
         return attribute.text
-    return " ".join(unicodedata.normalize("NFKC", attribute.text).casefold().split())
+    text = attribute.text
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
 
 
 # -- building --------------------------------------------------------------------------
@@ -336,7 +340,7 @@ _OCTETS: Final = {
 }
 
 
-def well_formed(name: bytes, rdns: tuple[tuple[NameAttribute, ...], ...]) -> bytes:
+def well_formed(name: bytes, rdns: Rdns) -> bytes:
     """Return ``name`` as it is, unless a value is outside the repertoire of its own string type.
 
     Such values (Windows puts ``@`` into PrintableString, certmonger UTF-8) become UTF8String; the

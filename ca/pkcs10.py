@@ -47,7 +47,7 @@ class CertificateRequest:
     der: bytes = field(repr=False)
     version: int
     subject_der: bytes = field(repr=False)
-    subject_rdns: tuple[tuple[names.NameAttribute, ...], ...] = field(repr=False)
+    subject_rdns: names.Rdns = field(repr=False)
     subject: str  # RFC 4514 text
     public_key_der: bytes = field(repr=False)  # SubjectPublicKeyInfo
     attributes: tuple[RequestAttribute, ...]

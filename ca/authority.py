@@ -1,0 +1,418 @@
+"""The certification authority: refuses first, signs last, remembers, revokes.
+
+`CertificateAuthority.prepare` makes every refusal there is and never touches the key; what it
+returns is issued, or submitted for approval, within the same database transaction. Knows neither
+SCEP nor HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from . import crls, der, names, oids
+from .certificates import CertificateInfo, CertificateSigner, KeySigner, TbsCertificate, read_certificate
+from .drafting import Drafter
+from .errors import (
+    BadRequestStatus,
+    BadRequestSubject,
+    EnrollDenied,
+    InvalidCaCertificate,
+    KeyInUse,
+    NoSuchRequest,
+    TemplateDenied,
+)
+from .pkcs10 import VerifiedRequest, parse_request, verify_request
+from .records import (
+    CertificateFilter,
+    CertificateRecord,
+    CrlKind,
+    CrlRecord,
+    NewCertificate,
+    NewRequest,
+    RequestRecord,
+    RequestStatus,
+    Revocation,
+    RevocationReason,
+)
+from .templates import permitted
+from .wishes import grant_extensions, grant_subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from .clock import Clock
+    from .keys import SigningKey
+    from .pkcs10 import CertificateRequest
+    from .public_keys import PublicKeyInfo
+    from .records import StoreTransaction
+    from .settings import PkiSettings, PublicationLocations
+    from .templates import Template, TemplateSet
+
+_KEY_REUSES_LOOKED_AT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedCertificate:
+    """A certificate that nothing speaks against: it only wants issuing, or approval."""
+
+    tbs: TbsCertificate
+    template: str
+    requester: str
+    subject: str  # RFC 4514 text of the certificate's subject
+    public_key_sha256: str
+    request: VerifiedRequest = field(repr=False)
+    needs_approval: bool  # submit it; `issue` refuses
+    dropped: tuple[str, ...]  # wishes of the request that were not granted, in plain words
+
+
+class CertificateAuthority:
+    """A CA that issues under templates.
+
+    ``chain`` holds the certificates above its own, issuer first, root last. ``entropy`` returns
+    that many random octets. Safe to use from several threads: it keeps no state but what it is
+    given; all memory is in the store whose transactions are handed in.
+    """
+
+    def __init__(
+        self,
+        *,
+        certificate: CertificateInfo,
+        chain: tuple[bytes, ...],
+        key: SigningKey,
+        templates: TemplateSet,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        locations: PublicationLocations,
+        settings: PkiSettings,
+        signer: CertificateSigner | None = None,
+    ) -> None:
+        if certificate.public_key_der != key.public_key_der or certificate.subject_key_id is None:
+            raise InvalidCaCertificate("the CA's certificate and its key do not belong together")
+        self.certificate = certificate
+        self.chain = chain
+        self.templates = templates
+        self.locations = locations
+        self.issuer_key_id = certificate.subject_key_id.hex()
+        self._key_id = certificate.subject_key_id
+        self._key = key
+        self._signer = signer or KeySigner(key)
+        self._clock = clock
+        self._settings = settings
+        above = [read_certificate(octets) for octets in chain]
+        self._own_names = frozenset(
+            names.canonical(names.read_name(one.subject_der)) for one in (certificate, *above)
+        )
+        self._own_keys = frozenset(one.public_key_sha256 for one in (certificate, *above))
+        self._drafter = Drafter(
+            certificate=certificate,
+            key=key,
+            templates=templates,
+            entropy=entropy,
+            locations=locations,
+            settings=settings,
+        )
+
+    # -- issuing -----------------------------------------------------------------------
+
+    def prepare(
+        self,
+        transaction: StoreTransaction,
+        request: CertificateRequest,
+        *,
+        template: str,
+        requester: str,
+        renewal_of: CertificateRecord | None = None,
+    ) -> PreparedCertificate:
+        """Decide what the certificate of a request says, or refuse it. The key is not touched.
+
+        ``requester`` is the principal whose permissions count. ``renewal_of`` is the certificate
+        that authenticated the request. A request that `verify_request` returned is not verified
+        again; any other is, as the settings say.
+
+        Raises:
+            CaError: a leaf of it, when anything speaks against the certificate.
+
+        """
+        now = self._now()
+        self._check_validity_of_ca(now)
+        wanted = self._permitted_template(template, requester)
+        verified = self._verified(request)
+        key = verified.public_key
+        wanted.check_key(key)
+        subject = self._subject(verified, wanted, requester)
+        granted, dropped = grant_extensions(verified, wanted)
+        self._check_key_is_free(transaction, key, subject, wanted, renewal_of, now)
+        requirements = wanted.issuance_requirements
+        excused = renewal_of is not None and requirements.reenrollment == "valid_existing_certificate"
+        return PreparedCertificate(
+            tbs=self._drafter.draft(verified, wanted, subject, granted, now),
+            template=wanted.name,
+            requester=requester,
+            subject=verified.subject if subject == verified.subject_der else names.name_text(subject),
+            public_key_sha256=key.sha256,
+            request=verified,
+            needs_approval=requirements.ca_certificate_manager_approval and not excused,
+            dropped=dropped,
+        )
+
+    def issue(self, transaction: StoreTransaction, prepared: PreparedCertificate) -> CertificateRecord:
+        """Sign and remember a certificate.
+
+        Raises:
+            BadRequestStatus: its template wants approval; `submit` it.
+            ServiceUnavailable: the key cannot be used.
+            AlreadyExists: the serial number is taken; the database transaction is lost.
+
+        """
+        if prepared.needs_approval:
+            raise BadRequestStatus(f"template {prepared.template} wants a certificate manager's approval")
+        return self._issue(transaction, prepared)
+
+    def _issue(self, transaction: StoreTransaction, prepared: PreparedCertificate) -> CertificateRecord:
+        tbs = prepared.tbs
+        octets = self._signer.sign(tbs)
+        certificate = NewCertificate(
+            issuer_key_id=self.issuer_key_id,
+            serial_number=tbs.serial_number,
+            subject=prepared.subject,
+            template=prepared.template,
+            requester=prepared.requester,
+            not_before=tbs.not_before,
+            not_after=tbs.not_after,
+            public_key_sha256=prepared.public_key_sha256,
+            sha1=hashlib.sha1(octets, usedforsecurity=False).hexdigest(),
+            der=octets,
+        )
+        return transaction.add_certificate(certificate, self._now())
+
+    def submit(self, transaction: StoreTransaction, prepared: PreparedCertificate) -> RequestRecord:
+        """Remember a request that waits for a certificate manager."""
+        return transaction.add_request(
+            NewRequest(
+                csr=prepared.request.der,
+                subject=prepared.subject,
+                template=prepared.template,
+                requester=prepared.requester,
+                public_key_sha256=prepared.public_key_sha256,
+                submitted_at=self._now(),
+            )
+        )
+
+    def approve(self, transaction: StoreTransaction, request_id: int) -> CertificateRecord:
+        """Issue what a pending request asks for, as of now.
+
+        Raises:
+            NoSuchRequest, BadRequestStatus: there is no such request, or it is not pending.
+            CaError: something has come to speak against it since; the request stays pending.
+
+        """
+        waiting = self._pending(transaction, request_id)
+        prepared = self.prepare(
+            transaction, parse_request(waiting.csr), template=waiting.template, requester=waiting.requester
+        )
+        issued = self._issue(transaction, prepared)
+        self._resolve(
+            transaction, request_id, RequestStatus.ISSUED, certificate_id=issued.id, message="Issued"
+        )
+        return issued
+
+    def deny(
+        self, transaction: StoreTransaction, request_id: int, message: str = "Denied by administrator"
+    ) -> RequestRecord:
+        """Deny a pending request.
+
+        Raises:
+            NoSuchRequest, BadRequestStatus: there is no such request, or it is not pending.
+
+        """
+        self._pending(transaction, request_id)
+        self._resolve(transaction, request_id, RequestStatus.DENIED, message=message)
+        denied = transaction.request(request_id)
+        if denied is None:
+            raise NoSuchRequest(f"there is no request {request_id}")
+        return denied
+
+    def _pending(self, transaction: StoreTransaction, request_id: int) -> RequestRecord:
+        found = transaction.request(request_id)
+        if found is None:
+            raise NoSuchRequest(f"there is no request {request_id}")
+        if found.status is not RequestStatus.PENDING:
+            raise BadRequestStatus(f"request {request_id} is {found.status.value}, expected pending")
+        return found
+
+    def _resolve(
+        self,
+        transaction: StoreTransaction,
+        request_id: int,
+        status: RequestStatus,
+        *,
+        message: str,
+        certificate_id: int | None = None,
+    ) -> None:
+        resolved = transaction.resolve_request(
+            request_id,
+            status,
+            at=self._now(),
+            certificate_id=certificate_id,
+            disposition_message=message,
+        )
+        if not resolved:
+            raise BadRequestStatus(f"request {request_id} was resolved by somebody else just now")
+
+    # -- what speaks against it --------------------------------------------------------
+
+    def _check_validity_of_ca(self, now: datetime) -> None:
+        own = self.certificate
+        if not own.not_before <= now < own.not_after:
+            raise InvalidCaCertificate(
+                f"the CA's certificate is valid from {own.not_before} to {own.not_after}, it is {now}"
+            )
+
+    def _permitted_template(self, name: str, requester: str) -> Template:
+        if not permitted(requester, self._settings.request_certificates):
+            raise EnrollDenied(f"{requester!r} has no Request Certificates permission on this CA")
+        template = self.templates.published(name)
+        if not template.permits(requester):
+            raise TemplateDenied(f"{requester!r} has no Enroll permission on template {template.name}")
+        return template
+
+    def _verified(self, request: CertificateRequest) -> VerifiedRequest:
+        if isinstance(request, VerifiedRequest):
+            return request
+        return verify_request(
+            request,
+            allow_sha1=self._settings.accept_sha1_requests,
+            allow_md5=self._settings.accept_md5_requests,
+        )
+
+    def _subject(self, request: VerifiedRequest, template: Template, requester: str) -> bytes:
+        if not template.subject_name.enrollee_supplies_subject:
+            account = requester.rpartition("\\")[2].rstrip("$")
+            if not account:
+                raise BadRequestSubject(f"template {template.name} names the requester, who has no name")
+            return names.with_common_name(der.sequence(), account[:64])
+        subject = grant_subject(request, enforce_lengths=self._settings.enforce_x500_name_lengths)
+        if names.canonical(request.subject_rdns) in self._own_names:
+            raise BadRequestSubject("the subject is the name of this CA or of one above it")
+        return subject
+
+    def _check_key_is_free(
+        self,
+        transaction: StoreTransaction,
+        key: PublicKeyInfo,
+        subject: bytes,
+        template: Template,
+        renewal_of: CertificateRecord | None,
+        now: datetime,
+    ) -> None:
+        if key.sha256 in self._own_keys:
+            raise KeyInUse("the public key is that of this CA or of one above it")
+        same_key = transaction.find_certificates(
+            CertificateFilter(public_key_sha256=key.sha256), now=now, limit=_KEY_REUSES_LOOKED_AT
+        )
+        for other in same_key:
+            if other.revocation and other.revocation.reason is RevocationReason.KEY_COMPROMISE:
+                raise KeyInUse("a certificate with the same public key was revoked as compromised")
+            holder = self.templates.find(other.template)
+            if holder is not None and holder.is_for_request_agents and other.template != template.name:
+                raise KeyInUse("the public key is that of a registration authority")
+            if renewal_of is not None and other.id == renewal_of.id:
+                continue
+            if not names.same_name(read_certificate(other.der).subject_der, subject):
+                raise KeyInUse("the public key is already certified for another subject")
+
+    # -- revoking ----------------------------------------------------------------------
+
+    def revoke(
+        self,
+        transaction: StoreTransaction,
+        certificate_id: int,
+        reason: RevocationReason,
+        *,
+        invalidity_date: datetime | None = None,
+    ) -> CertificateRecord:
+        """Revoke a certificate; one on hold may be given another reason.
+
+        Raises:
+            NoSuchRequest: this CA issued no such certificate.
+            BadRequestStatus: it is revoked for good, or the reason revokes nothing.
+
+        """
+        found = self._issued_here(transaction, certificate_id)
+        if reason is RevocationReason.REMOVE_FROM_CRL:
+            raise BadRequestStatus("removeFromCRL revokes nothing (RFC 5280 5.3.1); release the hold instead")
+        current = found.revocation
+        if current is not None and current.reason is not RevocationReason.CERTIFICATE_HOLD:
+            raise BadRequestStatus(
+                f"certificate {certificate_id} is revoked already: {current.reason.rfc_name}"
+            )
+        revoked = Revocation(revoked_at=self._now(), reason=reason, invalidity_date=invalidity_date)
+        transaction.revoke(certificate_id, revoked)
+        return self._issued_here(transaction, certificate_id)
+
+    def release(self, transaction: StoreTransaction, certificate_id: int) -> CertificateRecord:
+        """Take a certificate off hold.
+
+        Raises:
+            NoSuchRequest: this CA issued no such certificate.
+            BadRequestStatus: it is not on hold.
+
+        """
+        found = self._issued_here(transaction, certificate_id)
+        if found.revocation is None or found.revocation.reason is not RevocationReason.CERTIFICATE_HOLD:
+            raise BadRequestStatus(f"certificate {certificate_id} is not on hold")
+        transaction.release_hold(certificate_id)
+        return self._issued_here(transaction, certificate_id)
+
+    def _issued_here(self, transaction: StoreTransaction, certificate_id: int) -> CertificateRecord:
+        found = transaction.certificate(certificate_id)
+        if found is None or found.issuer_key_id != self.issuer_key_id:
+            raise NoSuchRequest(f"this CA issued no certificate {certificate_id}")
+        return found
+
+    def sign_crl(self, transaction: StoreTransaction) -> CrlRecord:
+        """Sign and remember a base CRL of everything revoked.
+
+        A certificate that has expired stays until one CRL after its end lists it (RFC 5280 3.3).
+
+        Raises:
+            InvalidCaCertificate: the CA's certificate is not valid now.
+            ServiceUnavailable: the key cannot be used.
+
+        """
+        now = self._now()
+        self._check_validity_of_ca(now)
+        number = transaction.next_crl_number(self.issuer_key_id)
+        previous = transaction.latest_crl(self.issuer_key_id, CrlKind.BASE)
+        since = previous.this_update if previous else self.certificate.not_before
+        revoked = list(transaction.encoded_entries(self.issuer_key_id, not_expired_at=since))
+        timing = crls.crl_timing(now, self._settings.crl_schedule)
+        header = crls.CrlHeader(
+            issuer_der=self.certificate.subject_der,
+            authority_key_id=self._key_id,
+            ca_version=self._ca_version(),
+            number=number,
+            timing=timing,
+        )
+        signed = CrlRecord(
+            issuer_key_id=self.issuer_key_id,
+            number=number,
+            kind=CrlKind.BASE,
+            this_update=timing.this_update,
+            next_update=timing.next_update,
+            next_publish=timing.next_publish,
+            entries=len(revoked),
+            der=crls.sign_crl(header, revoked, self._key),
+        )
+        transaction.add_crl(signed)
+        return signed
+
+    def _ca_version(self) -> int:
+        found = self.certificate.extension(oids.MS_CA_VERSION)
+        return der.Reader(found.value).integer("CA version") if found else 0
+
+    def _now(self) -> datetime:
+        return self._clock.now().replace(microsecond=0)

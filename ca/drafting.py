@@ -1,0 +1,105 @@
+"""Certificates drafted: from a granted request to the parts that are signed.
+
+Everything that is the same in all certificates of a template is encoded once, when the CA is opened.
+Nothing is refused here: who drafts has granted (`ca.authority`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import extensions
+from .certificates import CertificateInfo, TbsCertificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from .extensions import Extension
+    from .keys import SigningKey
+    from .pkcs10 import CertificateRequest, VerifiedRequest
+    from .settings import PkiSettings, PublicationLocations
+    from .templates import Template, TemplateSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """The extensions that stand before and after those of the single certificate."""
+
+    before: tuple[Extension, ...]
+    after: tuple[Extension, ...]
+
+
+class Drafter:
+    """Drafts certificates under the templates of one CA."""
+
+    def __init__(
+        self,
+        *,
+        certificate: CertificateInfo,
+        key: SigningKey,
+        templates: TemplateSet,
+        entropy: Callable[[int], bytes],
+        locations: PublicationLocations,
+        settings: PkiSettings,
+    ) -> None:
+        self._certificate = certificate
+        self._signature_algorithm = key.signature_algorithm_der
+        self._entropy = entropy
+        self._settings = settings
+        location = (
+            extensions.crl_distribution_points(locations.crl_urls),
+            extensions.authority_information_access(locations.ca_issuers_urls, locations.ocsp_urls),
+        )
+        issuer = extensions.authority_key_identifier(key.subject_key_id)
+        self._frames = {
+            (template.name, algorithm): _Frame(
+                before=template.constant_extensions(algorithm),
+                after=(issuer, *(location if template.extensions.revocation_information else ())),
+            )
+            for template in templates
+            for algorithm in template.cryptography.key_algorithms
+        }
+
+    def draft(
+        self,
+        request: VerifiedRequest,
+        template: Template,
+        subject: bytes,
+        granted: tuple[Extension, ...],
+        now: datetime,
+    ) -> TbsCertificate:
+        """Return the parts of the certificate, valid from ``now`` back-dated by the clock skew."""
+        key = request.public_key
+        frame = self._frames[template.name, key.algorithm]
+        not_before, not_after = self._validity(request, template, now)
+        identifier = extensions.subject_key_identifier(key.key_id)
+        return TbsCertificate(
+            serial_number=new_serial_number(self._entropy),
+            signature_algorithm=self._signature_algorithm,
+            issuer_der=self._certificate.subject_der,
+            not_before=not_before,
+            not_after=not_after,
+            subject_der=subject,
+            public_key_der=request.public_key_der,
+            extensions=(*frame.before, *granted, identifier, *frame.after),
+        )
+
+    def _validity(
+        self, request: CertificateRequest, template: Template, now: datetime
+    ) -> tuple[datetime, datetime]:
+        """Return notBefore and notAfter: the shortest of template, CA setting, wish and CA certificate."""
+        own = self._certificate
+        not_before = max(now - self._settings.clock_skew, own.not_before)
+        periods = [template.validity_period, self._settings.validity_period]
+        ends = [period.after(not_before) for period in periods]
+        if request.validity_wish is not None:
+            ends.append(request.validity_wish.after(now))
+        return not_before, min(*ends, own.not_after)
+
+
+def new_serial_number(entropy: Callable[[int], bytes]) -> int:
+    """Return a random serial number of 19 octets, the length AD CS's have (RFC 5280 4.1.2.2)."""
+    octets = entropy(19)
+    return int.from_bytes(bytes((octets[0] & 0x3F | 0x40,)) + octets[1:], "big")
