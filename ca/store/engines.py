@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from ca.records import StoreUnavailable
 
+from .errors import driver_errors
 from .tables import metadata
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
 
 _BUSY_SECONDS: Final = 10  # how long a writer waits for another before it gives up
 _CACHE_KIB: Final = 16_384
+_LOG_PAGES: Final = 4_000  # of 4 KiB; the longer the log, the fewer pages are copied back twice
 _MIGRATION_LOCK: Final = 0x6E6465736C6162  # any number, the same in every process
 
 
 class Backend(Protocol):
     """What `SqlStore` needs of an engine; every connection it yields is in a transaction."""
+
+    errors: tuple[type[Exception], ...]  # what anything done with a connection may raise
 
     def writing(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that may write; commits on leaving, rolls back on any exception."""
@@ -62,6 +66,7 @@ class SqliteBackend:
         self._closed = False
         self._writing_engine = self._engine(url, begin="BEGIN IMMEDIATE", poolclass=NullPool)
         self._reading_engine = self._engine(url, begin="BEGIN", pool_size=8, max_overflow=-1)
+        self.errors = driver_errors(self._writing_engine.dialect)
 
     def _engine(self, url: URL, *, begin: str, **options: Any) -> Engine:
         arguments = {"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_SECONDS}
@@ -69,7 +74,7 @@ class SqliteBackend:
         event.listen(
             engine, "connect", self._prepare_writer if "IMMEDIATE" in begin else self._prepare_reader
         )
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        event.listen(engine, "begin", lambda connection: connection.connection.cursor().execute(begin))
         return engine
 
     def _prepare_writer(self, connection: Any, _record: object) -> None:
@@ -81,6 +86,7 @@ class SqliteBackend:
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
 
     def _prepare_reader(self, connection: Any, _record: object) -> None:
         connection.execute("PRAGMA query_only=ON")
@@ -118,7 +124,8 @@ class SqliteBackend:
     def _drop_broken_writer(self, error: BaseException) -> None:
         """Start over with a new connection after trouble: the file may be another one by then."""
         writer = self._writer
-        if writer is not None and (isinstance(error, StoreUnavailable) or writer.in_transaction()):
+        broken = isinstance(error, (StoreUnavailable, *self.errors))
+        if writer is not None and (broken or writer.in_transaction()):
             self._writer = None
             writer.invalidate()
             writer.close()
@@ -173,6 +180,7 @@ class PostgresqlBackend:
             "options": f"-c lock_timeout={_BUSY_SECONDS}s -c synchronous_commit={commit}",
         }
         self._engine = create_engine(url, connect_args=arguments, pool_pre_ping=True)
+        self.errors = driver_errors(self._engine.dialect)
         # READ COMMITTED and explicit locks for writers: nothing has to be repeated.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._reading = self._engine.execution_options(

@@ -2,47 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, insert, select, update
 
 from ca.records import RequestRecord, RequestStatus, TransactionRecord, TransactionStatus
 
-from .rows import Rows
-from .tables import requests, scep_transactions
+from .rows import Rows, Statement
+from .tables import instant, instant_or_none, requests, scep_transactions, stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
-
     from ca.records import NewRequest, NewTransaction
 
-_ADD = insert(requests)
-_BY_ID = select(requests).where(requests.c.id == bindparam("request_id"))
-_EVERY = select(requests).order_by(requests.c.id)
-_WITH_STATUS = _EVERY.where(requests.c.status == bindparam("wanted_status"))
-_RESOLVE = update(requests).where(
-    requests.c.id == bindparam("wanted_id"), requests.c.status == bindparam("still")
+    from .rows import Values
+
+_SUBMITTED = ["csr", "subject", "template", "requester", "public_key_sha256", "submitted_at", "status"]
+_RESOLUTION = ["resolved_at", "certificate_id", "disposition_message"]
+_SELECT = select(requests.c.id, *(requests.c[name] for name in _SUBMITTED + _RESOLUTION))
+_ADD = Statement(insert(requests).returning(requests.c.id), _SUBMITTED)
+_BY_ID = Statement(_SELECT.where(requests.c.id == bindparam("wanted_id")))
+_EVERY = Statement(_SELECT.order_by(requests.c.id))
+_WITH_STATUS = Statement(
+    _SELECT.where(requests.c.status == bindparam("wanted_status")).order_by(requests.c.id)
+)
+_RESOLVE = Statement(
+    update(requests).where(requests.c.id == bindparam("wanted_id"), requests.c.status == bindparam("still")),
+    ["status", *_RESOLUTION],
 )
 
-_ADD_TRANSACTION = insert(scep_transactions)
-_LATEST = (
-    select(scep_transactions)
-    .where(
+_TRANSACTION = [
+    "endpoint",
+    "transaction_id",
+    "generation",
+    "status",
+    "message_type",
+    "message_sha256",
+    "public_key_sha256",
+    "signer_key_sha256",
+    "signer_sha256",
+    "challenge_id",
+    "certificate_id",
+    "request_id",
+    "created_at",
+]
+_SELECT_TRANSACTION = select(scep_transactions.c.id, *(scep_transactions.c[name] for name in _TRANSACTION))
+_ADD_TRANSACTION = Statement(insert(scep_transactions).returning(scep_transactions.c.id), _TRANSACTION)
+_LATEST = Statement(
+    _SELECT_TRANSACTION.where(
         scep_transactions.c.endpoint == bindparam("wanted_endpoint"),
         scep_transactions.c.transaction_id == bindparam("wanted_id"),
     )
     .order_by(scep_transactions.c.generation.desc())
     .limit(1)
 )
-_OF_REQUEST = (
-    select(scep_transactions)
-    .where(scep_transactions.c.request_id == bindparam("wanted_id"))
-    .order_by(scep_transactions.c.id)
+_OF_REQUEST = Statement(
+    _SELECT_TRANSACTION.where(scep_transactions.c.request_id == bindparam("wanted_id")).order_by(
+        scep_transactions.c.id
+    )
 )
-_UPDATE = update(scep_transactions).where(scep_transactions.c.id == bindparam("wanted_id"))
+_THIS = update(scep_transactions).where(scep_transactions.c.id == bindparam("wanted_id"))
+_SET_STATUS = Statement(_THIS, ["status"])
+_SET_STATUS_AND_CERTIFICATE = Statement(_THIS, ["status", "certificate_id"])
 
 
 class RequestRows(Rows):
@@ -52,27 +75,38 @@ class RequestRows(Rows):
 
     def add_request(self, request: NewRequest) -> RequestRecord:
         """Put a request in the queue."""
-        values: dict[str, Any] = {
-            "csr": request.csr,
-            "subject": request.subject,
-            "template": request.template,
-            "requester": request.requester,
-            "public_key_sha256": request.public_key_sha256,
-            "submitted_at": request.submitted_at,
-        }
-        status = RequestStatus.PENDING
-        row_id = self._insert(_ADD, {**values, "status": status.value})
-        return RequestRecord(id=row_id, status=status, **values)
+        row_id = self._insert(
+            _ADD,
+            {
+                "csr": request.csr,
+                "subject": request.subject,
+                "template": request.template,
+                "requester": request.requester,
+                "public_key_sha256": request.public_key_sha256,
+                "submitted_at": stored(request.submitted_at),
+                "status": RequestStatus.PENDING.value,
+            },
+        )
+        return RequestRecord(
+            id=row_id,
+            csr=request.csr,
+            subject=request.subject,
+            template=request.template,
+            requester=request.requester,
+            public_key_sha256=request.public_key_sha256,
+            submitted_at=request.submitted_at,
+            status=RequestStatus.PENDING,
+        )
 
     def request(self, request_id: int) -> RequestRecord | None:
         """Return the request with this id."""
-        row = self._one(_BY_ID, {"request_id": request_id})
+        row = self._one(_BY_ID, {"wanted_id": request_id})
         return None if row is None else _request(row)
 
     def requests(self, status: RequestStatus | None = None) -> Sequence[RequestRecord]:
         """Return every request, oldest first, or every one with this status."""
         if status is None:
-            return [_request(row) for row in self._all(_EVERY)]
+            return [_request(row) for row in self._all(_EVERY, {})]
         return [_request(row) for row in self._all(_WITH_STATUS, {"wanted_status": status.value})]
 
     def resolve_request(
@@ -89,7 +123,7 @@ class RequestRows(Rows):
             "wanted_id": request_id,
             "still": RequestStatus.PENDING.value,
             "status": status.value,
-            "resolved_at": at,
+            "resolved_at": stored(at),
             "certificate_id": certificate_id,
             "disposition_message": disposition_message,
         }
@@ -108,22 +142,13 @@ class TransactionRows(Rows):
 
     def add_scep_transaction(self, transaction: NewTransaction) -> TransactionRecord:
         """Remember a transaction; AlreadyExists when another has added this generation."""
-        values: dict[str, Any] = {
-            "endpoint": transaction.endpoint,
-            "transaction_id": transaction.transaction_id,
-            "generation": transaction.generation,
-            "message_type": transaction.message_type,
-            "message_sha256": transaction.message_sha256,
-            "public_key_sha256": transaction.public_key_sha256,
-            "signer_key_sha256": transaction.signer_key_sha256,
-            "signer_sha256": transaction.signer_sha256,
-            "challenge_id": transaction.challenge_id,
-            "certificate_id": transaction.certificate_id,
-            "request_id": transaction.request_id,
-            "created_at": transaction.created_at,
+        unchanged = {name: getattr(transaction, name) for name in _TRANSACTION}
+        values = {
+            **unchanged,
+            "status": transaction.status.value,
+            "created_at": stored(transaction.created_at),
         }
-        row_id = self._insert(_ADD_TRANSACTION, {**values, "status": transaction.status.value})
-        return TransactionRecord(id=row_id, status=transaction.status, **values)
+        return TransactionRecord(id=self._insert(_ADD_TRANSACTION, values), **unchanged)
 
     def scep_transactions_of_request(self, request_id: int) -> Sequence[TransactionRecord]:
         """Return the transactions that wait for this request, oldest first."""
@@ -139,42 +164,43 @@ class TransactionRows(Rows):
 
         """
         values: dict[str, object] = {"wanted_id": record_id, "status": status.value}
+        statement = _SET_STATUS
         if certificate_id is not None:
-            values["certificate_id"] = certificate_id
-        if self._change(_UPDATE, values) != 1:
+            statement, values["certificate_id"] = _SET_STATUS_AND_CERTIFICATE, certificate_id
+        if self._change(statement, values) != 1:
             raise LookupError(f"no SCEP transaction has the id {record_id}")
 
 
-def _request(row: Row[Any]) -> RequestRecord:
+def _request(row: Values) -> RequestRecord:
     return RequestRecord(
-        id=row.id,
-        csr=row.csr,
-        subject=row.subject,
-        template=row.template,
-        requester=row.requester,
-        public_key_sha256=row.public_key_sha256,
-        submitted_at=row.submitted_at,
-        status=RequestStatus(row.status),
-        resolved_at=row.resolved_at,
-        certificate_id=row.certificate_id,
-        disposition_message=row.disposition_message,
+        id=row[0],
+        csr=row[1],
+        subject=row[2],
+        template=row[3],
+        requester=row[4],
+        public_key_sha256=row[5],
+        submitted_at=instant(row[6]),
+        status=RequestStatus(row[7]),
+        resolved_at=instant_or_none(row[8]),
+        certificate_id=row[9],
+        disposition_message=row[10],
     )
 
 
-def _transaction(row: Row[Any]) -> TransactionRecord:
+def _transaction(row: Values) -> TransactionRecord:
     return TransactionRecord(
-        id=row.id,
-        endpoint=row.endpoint,
-        transaction_id=row.transaction_id,
-        generation=row.generation,
-        status=TransactionStatus(row.status),
-        message_type=row.message_type,
-        message_sha256=row.message_sha256,
-        public_key_sha256=row.public_key_sha256,
-        signer_key_sha256=row.signer_key_sha256,
-        signer_sha256=row.signer_sha256,
-        challenge_id=row.challenge_id,
-        certificate_id=row.certificate_id,
-        request_id=row.request_id,
-        created_at=row.created_at,
+        id=row[0],
+        endpoint=row[1],
+        transaction_id=row[2],
+        generation=row[3],
+        status=TransactionStatus(row[4]),
+        message_type=row[5],
+        message_sha256=row[6],
+        public_key_sha256=row[7],
+        signer_key_sha256=row[8],
+        signer_sha256=row[9],
+        challenge_id=row[10],
+        certificate_id=row[11],
+        request_id=row[12],
+        created_at=instant(row[13]),
     )

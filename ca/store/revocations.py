@@ -7,7 +7,7 @@ a later snapshot) sees every revocation that carries this number or a lower one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -15,58 +15,71 @@ from ca.crls import EncodedEntry, encode_entry
 from ca.records import CrlKind, CrlRecord, Revocation, RevocationReason, RevokedEntry
 
 from .certificates import revocation_of
-from .rows import Rows
-from .tables import certificates, crl_counters, crls, revocations
+from .rows import Rows, Statement
+from .tables import certificates, crl_counters, crls, instant, revocations, stored, stored_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
-
-_REMOVED = RevocationReason.REMOVE_FROM_CRL.value
-
-_CERTIFICATE = select(
-    certificates.c.issuer_key_id, certificates.c.serial_number, certificates.c.not_after
-).where(certificates.c.id == bindparam("wanted_id"))
-_HELD = select(revocations).where(
-    revocations.c.certificate_id == bindparam("wanted_id"),
-    revocations.c.reason == RevocationReason.CERTIFICATE_HOLD.value,
+_STATE = ("revoked_at", "reason", "invalidity_date", "crl_number", "entry")
+_CERTIFICATE = Statement(
+    select(certificates.c.issuer_key_id, certificates.c.serial_number, certificates.c.not_after).where(
+        certificates.c.id == bindparam("wanted_id")
+    )
 )
-_ADD = insert(revocations)
-_CHANGE = update(revocations).where(revocations.c.certificate_id == bindparam("wanted_id"))
+_HELD = Statement(
+    select(
+        revocations.c.issuer_key_id,
+        revocations.c.serial_number,
+        revocations.c.not_after,
+        revocations.c.revoked_at,
+    ).where(
+        revocations.c.certificate_id == bindparam("wanted_id"),
+        revocations.c.reason == RevocationReason.CERTIFICATE_HOLD.value,
+    )
+)
+_ADD = Statement(
+    insert(revocations), ["certificate_id", "issuer_key_id", "serial_number", "not_after", *_STATE]
+)
+_CHANGE = Statement(update(revocations).where(revocations.c.certificate_id == bindparam("wanted_id")), _STATE)
 
-_COUNTER = select(crl_counters.c.number).where(crl_counters.c.issuer_key_id == bindparam("issuer_key"))
-_COUNTER_SHARED = _COUNTER.with_for_update(read=True)
-_COUNT_UP = (
+_ISSUER_COUNTS = crl_counters.c.issuer_key_id == bindparam("issuer_key")
+_COUNTER_SHARED = Statement(select(crl_counters.c.number).where(_ISSUER_COUNTS).with_for_update(read=True))
+_COUNT_UP = Statement(
     update(crl_counters)
-    .where(crl_counters.c.issuer_key_id == bindparam("issuer_key"))
+    .where(_ISSUER_COUNTS)
     .values(number=crl_counters.c.number + 1)
+    .returning(crl_counters.c.number)
 )
-_START_COUNTER = insert(crl_counters)
+_START_COUNTER = Statement(insert(crl_counters), ["issuer_key_id", "number"])
 
 _OF_ISSUER = revocations.c.issuer_key_id == bindparam("issuer_key")
+_UNEXPIRED = revocations.c.not_after >= bindparam("not_expired_at")
+_LISTED = (_OF_ISSUER, _UNEXPIRED, revocations.c.reason != RevocationReason.REMOVE_FROM_CRL.value)
 _IN_ORDER = (revocations.c.crl_number, revocations.c.certificate_id)
-_LISTED = (
-    _OF_ISSUER,
-    revocations.c.reason != _REMOVED,
-    revocations.c.not_after >= bindparam("not_expired_at"),
-)
-_REVOKED = select(revocations).where(*_LISTED).order_by(*_IN_ORDER)
-_ENTRIES = select(revocations.c.entry).where(*_LISTED).order_by(*_IN_ORDER)
-_CHANGES = (
-    select(revocations.c.entry)
-    .where(
-        _OF_ISSUER,
-        revocations.c.crl_number > bindparam("since"),
-        revocations.c.not_after >= bindparam("not_expired_at"),
+_REVOKED = Statement(
+    select(
+        revocations.c.serial_number,
+        revocations.c.not_after,
+        revocations.c.revoked_at,
+        revocations.c.reason,
+        revocations.c.invalidity_date,
     )
+    .where(*_LISTED)
+    .order_by(*_IN_ORDER)
+)
+_ENTRIES = Statement(select(revocations.c.entry).where(*_LISTED).order_by(*_IN_ORDER))
+_CHANGES = Statement(
+    select(revocations.c.entry)
+    .where(_OF_ISSUER, _UNEXPIRED, revocations.c.crl_number > bindparam("since"))
     .order_by(*_IN_ORDER)
 )
 
-_ADD_CRL = insert(crls)
-_LATEST_CRL = (
-    select(crls)
+_CRL = ("issuer_key_id", "number", "kind", "this_update", "next_update", "next_publish", "entries", "der")
+_ADD_CRL = Statement(insert(crls), _CRL)
+_LATEST_CRL = Statement(
+    select(*(crls.c[name] for name in _CRL))
     .where(crls.c.issuer_key_id == bindparam("issuer_key"), crls.c.kind == bindparam("wanted_kind"))
     .order_by(crls.c.number.desc())
     .limit(1)
@@ -88,14 +101,15 @@ class RevocationRows(Rows):
         row = self._one(_CERTIFICATE, {"wanted_id": certificate_id})
         if row is None:
             raise LookupError(f"no certificate has the id {certificate_id}")
-        state = self._state(row, revocation)
+        issuer_key_id, serial_text, not_after = row
+        state = self._state(issuer_key_id, serial_text, not_after, revocation)
         if self._change(_CHANGE, {"wanted_id": certificate_id, **state}):
             return
         fixed = {
             "certificate_id": certificate_id,
-            "issuer_key_id": row.issuer_key_id,
-            "serial_number": row.serial_number,
-            "not_after": row.not_after,
+            "issuer_key_id": issuer_key_id,
+            "serial_number": serial_text,
+            "not_after": not_after,
         }
         self._change(_ADD, {**fixed, **state})
 
@@ -109,19 +123,23 @@ class RevocationRows(Rows):
         row = self._one(_HELD, {"wanted_id": certificate_id})
         if row is None:
             raise LookupError(f"certificate {certificate_id} is not on hold")
-        released = Revocation(revoked_at=row.revoked_at, reason=RevocationReason.REMOVE_FROM_CRL)
-        self._change(_CHANGE, {"wanted_id": certificate_id, **self._state(row, released)})
+        issuer_key_id, serial_text, not_after, revoked_at = row
+        released = Revocation(revoked_at=instant(revoked_at), reason=RevocationReason.REMOVE_FROM_CRL)
+        state = self._state(issuer_key_id, serial_text, not_after, released)
+        self._change(_CHANGE, {"wanted_id": certificate_id, **state})
 
-    def _state(self, row: Row[Any], revocation: Revocation) -> dict[str, object]:
-        """Return the changing columns of a revocation; ``row`` says whose it is."""
+    def _state(
+        self, issuer_key_id: str, serial_text: str, not_after: int, revocation: Revocation
+    ) -> dict[str, object]:
+        """Return the changing columns of a revocation."""
         entry = RevokedEntry(
-            serial_number=int(row.serial_number, 16), revocation=revocation, not_after=row.not_after
+            serial_number=int(serial_text, 16), revocation=revocation, not_after=instant(not_after)
         )
         return {
-            "revoked_at": revocation.revoked_at,
+            "revoked_at": stored(revocation.revoked_at),
             "reason": revocation.reason.value,
-            "invalidity_date": revocation.invalidity_date,
-            "crl_number": self._first_listing(row.issuer_key_id),
+            "invalidity_date": stored_or_none(revocation.invalidity_date),
+            "crl_number": self._first_listing(issuer_key_id),
             "entry": encode_entry(entry),
         }
 
@@ -131,7 +149,7 @@ class RevocationRows(Rows):
         if counter is None:
             self._change(_START_COUNTER, {"issuer_key_id": issuer_key_id, "number": 0})
             return 1
-        return int(counter.number) + 1
+        return int(counter[0]) + 1
 
     def revoked_entries(self, issuer_key_id: str, *, not_expired_at: datetime) -> Sequence[RevokedEntry]:
         """Return what is revoked and was not yet expired then, in the order it was first listed.
@@ -139,18 +157,29 @@ class RevocationRows(Rows):
         An entry stays on CRLs until one was issued after the certificate's expiry (RFC 5280 3.3), so
         ``not_expired_at`` is thisUpdate of the previous CRL.
         """
-        rows = self._all(_REVOKED, {"issuer_key": issuer_key_id, "not_expired_at": not_expired_at})
-        return [_entry(row) for row in rows]
+        wanted = {"issuer_key": issuer_key_id, "not_expired_at": stored(not_expired_at)}
+        return [
+            RevokedEntry(
+                serial_number=int(serial_text, 16),
+                not_after=instant(not_after),
+                revocation=revocation_of(*revocation),
+            )
+            for serial_text, not_after, *revocation in self._all(_REVOKED, wanted)
+        ]
 
     def encoded_entries(self, issuer_key_id: str, *, not_expired_at: datetime) -> Iterator[EncodedEntry]:
         """Yield the same as `revoked_entries`, as it stands in a CRL."""
-        return self._column(_ENTRIES, {"issuer_key": issuer_key_id, "not_expired_at": not_expired_at})
+        return self._column(_ENTRIES, {"issuer_key": issuer_key_id, "not_expired_at": stored(not_expired_at)})
 
     def changed_entries(
         self, issuer_key_id: str, *, since_crl_number: int, not_expired_at: datetime
     ) -> Iterator[EncodedEntry]:
         """Yield what a delta to base ``since_crl_number`` lists: revoked, changed or released after it."""
-        wanted = {"issuer_key": issuer_key_id, "since": since_crl_number, "not_expired_at": not_expired_at}
+        wanted = {
+            "issuer_key": issuer_key_id,
+            "since": since_crl_number,
+            "not_expired_at": stored(not_expired_at),
+        }
         return self._column(_CHANGES, wanted)
 
     def next_crl_number(self, issuer_key_id: str) -> int:
@@ -158,10 +187,11 @@ class RevocationRows(Rows):
 
         A number of a transaction that is rolled back is given out again.
         """
-        if not self._change(_COUNT_UP, {"issuer_key": issuer_key_id}):
+        counter = self._one(_COUNT_UP, {"issuer_key": issuer_key_id})
+        if counter is None:
             self._change(_START_COUNTER, {"issuer_key_id": issuer_key_id, "number": 1})
-        counter = self._one(_COUNTER, {"issuer_key": issuer_key_id})
-        return int(counter.number) if counter is not None else 1
+            return 1
+        return int(counter[0])
 
     def add_crl(self, crl: CrlRecord) -> None:
         """Remember a signed CRL; AlreadyExists when its key has one with this number."""
@@ -169,9 +199,9 @@ class RevocationRows(Rows):
             "issuer_key_id": crl.issuer_key_id,
             "number": crl.number,
             "kind": crl.kind.value,
-            "this_update": crl.this_update,
-            "next_update": crl.next_update,
-            "next_publish": crl.next_publish,
+            "this_update": stored(crl.this_update),
+            "next_update": stored(crl.next_update),
+            "next_publish": stored(crl.next_publish),
             "entries": crl.entries,
             "der": crl.der,
         }
@@ -183,21 +213,12 @@ class RevocationRows(Rows):
         if row is None:
             return None
         return CrlRecord(
-            issuer_key_id=row.issuer_key_id,
-            number=row.number,
-            kind=CrlKind(row.kind),
-            this_update=row.this_update,
-            next_update=row.next_update,
-            next_publish=row.next_publish,
-            entries=row.entries,
-            der=row.der,
+            issuer_key_id=row[0],
+            number=row[1],
+            kind=CrlKind(row[2]),
+            this_update=instant(row[3]),
+            next_update=instant(row[4]),
+            next_publish=instant(row[5]),
+            entries=row[6],
+            der=row[7],
         )
-
-
-def _entry(row: Row[Any]) -> RevokedEntry:
-    revocation = revocation_of(row)
-    if revocation is None:
-        raise TypeError("a revocation has no reason")
-    return RevokedEntry(
-        serial_number=int(row.serial_number, 16), revocation=revocation, not_after=row.not_after
-    )

@@ -1,35 +1,69 @@
-"""Running a statement within one database transaction; the base of what each subject adds."""
+"""Running statements within one database transaction; the base of what each subject adds.
+
+Statements are built and compiled by SQLAlchemy Core, once for a process, and then handed to the
+driver as they are: the columns hold integers, texts and octets only, so there is nothing left to
+convert, and an enrolment spends its time in the database and not around it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from .errors import store_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Executable, Row
+    from sqlalchemy import ClauseElement, Connection, Dialect, Executable
+    from sqlalchemy.engine.interfaces import DBAPICursor
 
     Parameters = Mapping[str, object]
+    Values = tuple[Any, ...]  # one row
 
 _CHUNK = 10_000  # rows fetched at a time where a million may come
+
+
+class Statement:
+    """A Core statement, compiled when first run on an engine.
+
+    ``columns`` are those an INSERT or UPDATE sets: each is a parameter of its own name.
+    """
+
+    __slots__ = ("_clause", "_columns", "_compiled")
+
+    def __init__(self, clause: ClauseElement, columns: Sequence[str] = ()) -> None:
+        self._clause = clause
+        self._columns = columns
+        self._compiled: dict[str, tuple[str, Parameters, Sequence[str] | None]] = {}
+
+    def prepared(self, dialect: Dialect, parameters: Parameters) -> tuple[str, Any]:
+        """Return the text and the parameters for the driver."""
+        if dialect.name not in self._compiled:
+            self._compile(dialect)
+        text, constants, order = self._compiled[dialect.name]
+        given = {**constants, **parameters}
+        return text, given if order is None else tuple([given[name] for name in order])
+
+    def _compile(self, dialect: Dialect) -> None:
+        compiled: Any = self._clause.compile(dialect=dialect, column_keys=self._columns or None)
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        order = compiled.positiontup if compiled.positional else None
+        self._compiled[dialect.name] = str(compiled), constants, order
 
 
 class Rows:
     """One transaction's connection, and the few ways statements are run on it.
 
-    Statements are module constants with bound parameters where they can be, so that each is built
-    once for a process. After a failure the transaction is lost: PostgreSQL would refuse whatever
-    follows, and so does this, on any engine.
+    After a failure the transaction is lost: PostgreSQL would refuse whatever follows, and so does
+    this, on any engine.
     """
 
-    __slots__ = ("_connection", "_lost", "_over")
+    __slots__ = ("_connection", "_dialect", "_errors", "_lost", "_over")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, errors: tuple[type[Exception], ...]) -> None:
         self._connection = connection
+        self._dialect = connection.dialect
+        self._errors = errors
         self._lost: Exception | None = None
         self._over = False
 
@@ -42,56 +76,72 @@ class Rows:
         if self._lost is not None:
             raise self._lost
 
-    def _one(self, statement: Executable, parameters: Parameters | None = None) -> Row[Any] | None:
-        """Return the only row, or None."""
-        self._usable()
-        try:
-            return self._connection.execute(statement, parameters).one_or_none()
-        except SQLAlchemyError as error:
-            self._lose(error)
-
-    def _all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row[Any]]:
-        """Return every row."""
-        self._usable()
-        try:
-            return self._connection.execute(statement, parameters).all()
-        except SQLAlchemyError as error:
-            self._lose(error)
-
-    def _column(self, statement: Executable, parameters: Parameters) -> Iterator[Any]:
-        """Yield the first column of every row, a chunk at a time."""
-        self._usable()
-        try:
-            with self._connection.execute(
-                statement, parameters, execution_options={"yield_per": _CHUNK}
-            ) as result:
-                for chunk in result.partitions():
-                    yield from [row[0] for row in chunk]
-        except SQLAlchemyError as error:
-            self._lose(error)
-
-    def _insert(self, statement: Executable, parameters: Parameters) -> int:
-        """Insert one row and return its id."""
-        self._usable()
-        try:
-            key = self._connection.execute(statement, parameters).inserted_primary_key
-        except SQLAlchemyError as error:
-            self._lose(error)
-        return int(key[0]) if key is not None and isinstance(key[0], int) else 0
-
-    def _change(self, statement: Executable, parameters: Parameters) -> int:
-        """Insert or update and return how many rows were touched."""
-        self._usable()
-        try:
-            return self._connection.execute(statement, parameters).rowcount
-        except SQLAlchemyError as error:
-            self._lose(error)
-
     def _usable(self) -> None:
         if self._over:
             raise RuntimeError("this transaction is over; its object cannot be used any more")
         self.raise_if_lost()
 
-    def _lose(self, error: SQLAlchemyError) -> NoReturn:
+    def _execute(self, statement: Statement, parameters: Parameters) -> DBAPICursor:
+        self._usable()
+        cursor = self._connection.connection.cursor()
+        cursor.execute(*statement.prepared(self._dialect, parameters))
+        return cursor
+
+    def _one(self, statement: Statement, parameters: Parameters) -> Values | None:
+        """Return the first row, or None."""
+        try:
+            cursor = self._execute(statement, parameters)
+            row: Values | None = cursor.fetchone()
+            cursor.close()
+        except self._errors as error:
+            self._lose(error)
+        return row
+
+    def _all(self, statement: Statement, parameters: Parameters) -> Sequence[Values]:
+        """Return every row."""
+        try:
+            cursor = self._execute(statement, parameters)
+            rows: Sequence[Values] = cursor.fetchall()
+            cursor.close()
+        except self._errors as error:
+            self._lose(error)
+        return rows
+
+    def _query(self, query: Executable) -> Sequence[Values]:
+        """Return every row of a query that is put together for one occasion."""
+        self._usable()
+        try:
+            return [tuple(row) for row in self._connection.execute(query)]
+        except self._errors as error:
+            self._lose(error)
+
+    def _column(self, statement: Statement, parameters: Parameters) -> Iterator[Any]:
+        """Yield the first column of every row, fetched a chunk at a time."""
+        try:
+            cursor = self._execute(statement, parameters)
+            while not self._over and (chunk := cursor.fetchmany(_CHUNK)):
+                yield from [row[0] for row in chunk]
+            cursor.close()
+        except self._errors as error:
+            self._lose(error)
+
+    def _insert(self, statement: Statement, parameters: Parameters) -> int:
+        """Insert one row with a statement that returns its id."""
+        row = self._one(statement, parameters)
+        if row is None:
+            raise TypeError("an INSERT returned no id")
+        return int(row[0])
+
+    def _change(self, statement: Statement, parameters: Parameters) -> int:
+        """Insert or update and return how many rows were touched."""
+        try:
+            cursor = self._execute(statement, parameters)
+            touched = cursor.rowcount
+            cursor.close()
+        except self._errors as error:
+            self._lose(error)
+        return touched
+
+    def _lose(self, error: Exception) -> NoReturn:
         self._lost = store_error(error)
         raise self._lost from error

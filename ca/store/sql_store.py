@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 
 from .certificates import CertificateRows
 from .challenges import ChallengeRows
@@ -18,9 +18,6 @@ from .schema import bring_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
-    from sqlalchemy import Connection
 
     from .engines import Backend
 
@@ -56,16 +53,19 @@ class SqlStore:
             StoreUnavailable: the database cannot be opened, or is not one of ours.
 
         """
-        store = cls(_backend(url, create=create, durable=durable))
+        backend = _backend(url, create=create, durable=durable)
         try:
-            with _translated():
-                bring_up(store._backend, create=create)
+            bring_up(backend, create=create)
+        except backend.errors as error:
+            backend.close()
+            raise store_error(error) from error
         except BaseException:
-            store.close()
+            backend.close()
             raise
-        return store
+        return cls(backend)
 
-    def transaction(self) -> AbstractContextManager[SqlTransaction]:
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
         """Begin a writing transaction; commits on leaving, rolls back on any exception.
 
         Raises:
@@ -73,16 +73,37 @@ class SqlStore:
             StoreUnavailable: the database cannot be used; nothing was kept.
 
         """
-        return _transaction(self._backend.writing())
+        try:
+            with self._backend.writing() as connection:
+                transaction = SqlTransaction(connection, self._backend.errors)
+                try:
+                    yield transaction
+                finally:
+                    transaction.end()
+                transaction.raise_if_lost()
+        except self._backend.errors as error:
+            raise store_error(error) from error
 
-    def reading(self) -> AbstractContextManager[SqlTransaction]:
+    @contextmanager
+    def reading(self) -> Iterator[SqlTransaction]:
         """Begin a read-only transaction: one consistent snapshot, never waits for a writer."""
-        return _transaction(self._backend.reading())
+        try:
+            with self._backend.reading() as connection:
+                transaction = SqlTransaction(connection, self._backend.errors)
+                try:
+                    yield transaction
+                finally:
+                    transaction.end()
+        except self._backend.errors as error:
+            raise store_error(error) from error
 
     def reset(self) -> None:
         """Forget everything; the schema stays, and ids start at 1 again."""
-        with _translated(), self._backend.writing() as connection:
-            self._backend.empty(connection)
+        try:
+            with self._backend.writing() as connection:
+                self._backend.empty(connection)
+        except self._backend.errors as error:
+            raise store_error(error) from error
 
     def close(self) -> None:
         """Close every connection; a closed store raises StoreUnavailable."""
@@ -94,29 +115,10 @@ def _backend(url: str, *, create: bool, durable: bool) -> Backend:
         parsed = make_url(url)
     except ArgumentError as error:
         raise ValueError(
-            "the database URL cannot be read, expected sqlite:////path or postgresql+psycopg://..."
+            "not a database URL, expected sqlite:////path or postgresql+psycopg://..."
         ) from error
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         return SqliteBackend(parsed, create=create, durable=durable)
     if parsed.drivername == "postgresql+psycopg":
         return PostgresqlBackend(parsed, durable=durable)
     raise ValueError(f"database {parsed.drivername!r} is unknown, expected sqlite or postgresql+psycopg")
-
-
-@contextmanager
-def _transaction(begun: AbstractContextManager[Connection]) -> Iterator[SqlTransaction]:
-    with _translated(), begun as connection:
-        transaction = SqlTransaction(connection)
-        try:
-            yield transaction
-        finally:
-            transaction.end()
-        transaction.raise_if_lost()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise store_error(error) from error

@@ -8,7 +8,7 @@ values. A change here needs a migration: a test compares the two.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -24,10 +24,6 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.types import TypeDecorator
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Dialect
 
 SCHEMA_REVISION: Final = "0001"
 """The newest migration: a database that says so is opened without loading the migration tool."""
@@ -36,21 +32,27 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime, kept as microseconds since 1970 UTC."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """Return the integer for an instant; a naive datetime raises TypeError."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return the instant, in UTC."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+def stored(instant: datetime) -> int:
+    """Return an aware instant as the tables keep it; a naive one raises TypeError."""
+    return (instant - _EPOCH) // _MICROSECOND
 
 
+def stored_or_none(instant: datetime | None) -> int | None:
+    """Return an instant that may be absent as the tables keep it."""
+    return None if instant is None else stored(instant)
+
+
+def instant(microseconds: int) -> datetime:
+    """Return the instant, in UTC, that the tables keep as this number."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def instant_or_none(microseconds: int | None) -> datetime | None:
+    """Return the instant of a column that may be NULL."""
+    return None if microseconds is None else instant(microseconds)
+
+
+_Instant: Final = BigInteger
 # SQLite numbers rows itself only in a column that is exactly INTEGER.
 _Id: Final = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -66,9 +68,9 @@ certificates = Table(
     Column("subject_folded", Text, nullable=False),  # what the subject filter searches, on any engine
     Column("template", Text, nullable=False),
     Column("requester", Text, nullable=False),
-    Column("not_before", Instant, nullable=False),
-    Column("not_after", Instant, nullable=False),
-    Column("issued_at", Instant, nullable=False),
+    Column("not_before", _Instant, nullable=False),
+    Column("not_after", _Instant, nullable=False),
+    Column("issued_at", _Instant, nullable=False),
     Column("public_key_sha256", Text, nullable=False),
     Column("sha1", Text, nullable=False),
     Column("der", LargeBinary, nullable=False),
@@ -95,10 +97,10 @@ revocations = Table(
     ),
     Column("issuer_key_id", Text, nullable=False),
     Column("serial_number", Text, nullable=False),
-    Column("not_after", Instant, nullable=False),
-    Column("revoked_at", Instant, nullable=False),
+    Column("not_after", _Instant, nullable=False),
+    Column("revoked_at", _Instant, nullable=False),
     Column("reason", SmallInteger, nullable=False),
-    Column("invalidity_date", Instant),
+    Column("invalidity_date", _Instant),
     Column("crl_number", BigInteger, nullable=False),
     Column("entry", LargeBinary, nullable=False),  # as it stands in a CRL, DER
     Index("ix_revocations_crl_number", "issuer_key_id", "crl_number"),
@@ -119,9 +121,9 @@ crls = Table(
     Column("issuer_key_id", Text, primary_key=True, nullable=False),
     Column("number", BigInteger, primary_key=True, autoincrement=False, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("this_update", Instant, nullable=False),
-    Column("next_update", Instant, nullable=False),
-    Column("next_publish", Instant, nullable=False),
+    Column("this_update", _Instant, nullable=False),
+    Column("next_update", _Instant, nullable=False),
+    Column("next_publish", _Instant, nullable=False),
     Column("entries", BigInteger, nullable=False),
     Column("der", LargeBinary, nullable=False),
     Index("ix_crls_kind", "issuer_key_id", "kind", "number"),
@@ -133,15 +135,15 @@ challenges = Table(
     Column("id", _Id, primary_key=True, nullable=False),
     Column("digest", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant),
+    Column("created_at", _Instant, nullable=False),
+    Column("expires_at", _Instant),
     Column("subject", Text),
     Column("template", Text),
     Column("endpoint", Text),
     Column("label", Text, nullable=False),
     Column("sealed", LargeBinary),
-    Column("spent_at", Instant),
-    Column("revoked_at", Instant),
+    Column("spent_at", _Instant),
+    Column("revoked_at", _Instant),
     Column("uses", BigInteger, nullable=False, server_default=text("0")),
     UniqueConstraint("digest", name="uq_challenges_digest"),
     Index("ix_challenges_usable", "spent_at", "revoked_at", "expires_at"),
@@ -156,9 +158,9 @@ requests = Table(
     Column("template", Text, nullable=False),
     Column("requester", Text, nullable=False),
     Column("public_key_sha256", Text, nullable=False),
-    Column("submitted_at", Instant, nullable=False),
+    Column("submitted_at", _Instant, nullable=False),
     Column("status", Text, nullable=False),
-    Column("resolved_at", Instant),
+    Column("resolved_at", _Instant),
     Column("certificate_id", _Id, ForeignKey("certificates.id", name="fk_requests_certificate_id")),
     Column("disposition_message", Text, nullable=False, server_default=text("''")),
     Index("ix_requests_status", "status", "id"),
@@ -180,7 +182,7 @@ scep_transactions = Table(
     Column("challenge_id", _Id, ForeignKey("challenges.id", name="fk_scep_transactions_challenge_id")),
     Column("certificate_id", _Id, ForeignKey("certificates.id", name="fk_scep_transactions_certificate_id")),
     Column("request_id", _Id, ForeignKey("requests.id", name="fk_scep_transactions_request_id")),
-    Column("created_at", Instant, nullable=False),
+    Column("created_at", _Instant, nullable=False),
     UniqueConstraint("endpoint", "transaction_id", "generation", name="uq_scep_transactions_generation"),
     Index("ix_scep_transactions_request_id", "request_id"),
 )
