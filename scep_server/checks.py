@@ -30,3 +30,36 @@ class Check:
     clause: str
     found: str = ""
     expected: str = ""
+
+
+class CheckList:
+    """Collects checks while a decision is being made; one per decision, in one thread."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self) -> None:
+        self._made: list[Check] = []
+
+    def add(self, name: str, verdict: Verdict, clause: str, found: str = "", expected: str = "") -> None:
+        """Note a check."""
+        self._made.append(Check(name=name, verdict=verdict, clause=clause, found=found, expected=expected))
+
+    def passed(self, name: str, clause: str, found: str = "") -> None:
+        """Note a check that came out well."""
+        self.add(name, Verdict.PASSED, clause, found)
+
+    def skipped(self, name: str, clause: str, why: str) -> None:
+        """Note a check that was not made, and why."""
+        self.add(name, Verdict.SKIPPED, clause, why)
+
+    def warned(self, name: str, clause: str, found: str, expected: str = "") -> None:
+        """Note something tolerated."""
+        self.add(name, Verdict.WARNED, clause, found, expected)
+
+    def failed(self, name: str, clause: str, found: str, expected: str = "") -> None:
+        """Note the check that decides against the request."""
+        self.add(name, Verdict.FAILED, clause, found, expected)
+
+    def made(self) -> tuple[Check, ...]:
+        """Return the checks so far, in order."""
+        return tuple(self._made)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         RequestContent,
         UnverifiedMessage,
     )
-    from .registration import Answer
+    from .decisions import Answer
 
 
 class Operation(Enum):

@@ -1,0 +1,137 @@
+"""Carrying out what the RA decided: one database transaction for everything that must hold together.
+
+Redeeming the challenge, inserting the certificate and remembering the SCEP transaction are kept or
+lost as one, so that a challenge is never spent without its certificate, and a client that lost our
+reply and asks again gets the same certificate. A refusal writes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ca.errors import CaError
+from ca.records import AlreadyExists, NewTransaction, StoreUnavailable, TransactionStatus
+
+from .checks import Check, Verdict
+from .decisions import Grant, Pend, Refuse
+from .outcomes import Refusal, outcome_of
+from .registration import message_digest
+from .signers import key_digest
+
+if TYPE_CHECKING:
+    from ca.records import Store, StoreTransaction
+
+    from .challenge_policy import ChallengePolicy
+    from .collaborators import Authority
+    from .decisions import Application, Decision, Plan
+    from .registration import Registrar
+
+ATTEMPTS = 5
+
+
+class Enrolment:
+    """Decides on an application and does what follows, at once and exactly once."""
+
+    def __init__(
+        self,
+        *,
+        registrar: Registrar,
+        authority: Authority,
+        challenge_policy: ChallengePolicy,
+        store: Store,
+    ) -> None:
+        self._registrar = registrar
+        self._authority = authority
+        self._challenge_policy = challenge_policy
+        self._store = store
+
+    def enrol(self, application: Application) -> Decision:
+        """Return the decision, carried out.
+
+        When another request was quicker to take a serial number or the transaction's next
+        generation, everything is looked at anew.
+
+        Raises:
+            StoreUnavailable: the database cannot be used; nothing was kept.
+
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                return self._enrol_once(application)
+            except AlreadyExists:
+                continue
+        raise StoreUnavailable(f"{ATTEMPTS} attempts in a row met someone quicker")
+
+    def _enrol_once(self, application: Application) -> Decision:
+        decision: Decision | None = None
+        try:
+            with self._store.transaction() as transaction:
+                decision = self._registrar.decide(transaction, application)
+                return self._carry_out(transaction, application, decision)
+        except CaError as error:  # raised while issuing; the transaction is rolled back
+            checks = decision.checks if decision else ()
+            return Refuse(cause=error, checks=(*checks, _issuing_failed(error)))
+
+    def _carry_out(
+        self, transaction: StoreTransaction, application: Application, decision: Decision
+    ) -> Decision:
+        plan = None if isinstance(decision, Refuse) else decision.plan
+        if plan is None:
+            return decision
+        if plan.challenge is not None and not self._challenge_policy.redeem(transaction, plan.challenge):
+            lost = Check(
+                name="challenge",
+                verdict=Verdict.FAILED,
+                clause="RFC 8894 2.4",
+                found="spent by another request in the meantime",
+                expected="accepted",
+            )
+            return Refuse(cause=Refusal.CHALLENGE_SPENT, checks=(*decision.checks, lost))
+        if isinstance(decision, Grant):
+            certificate = self._authority.issue(transaction, plan.prepared)
+            transaction.add_scep_transaction(
+                _remember(application, plan, TransactionStatus.ISSUED, certificate_id=certificate.id)
+            )
+            return replace(decision, certificate=certificate)
+        request = self._authority.submit(transaction, plan.prepared)
+        transaction.add_scep_transaction(
+            _remember(application, plan, TransactionStatus.PENDING, request_id=request.id)
+        )
+        return Pend(checks=decision.checks, request_id=request.id, plan=plan)
+
+
+def _issuing_failed(error: CaError) -> Check:
+    return Check(
+        name=outcome_of(error).name,
+        verdict=Verdict.FAILED,
+        clause=error.hresult_name,
+        found=str(error),
+        expected=error.message,
+    )
+
+
+def _remember(
+    application: Application,
+    plan: Plan,
+    status: TransactionStatus,
+    *,
+    certificate_id: int | None = None,
+    request_id: int | None = None,
+) -> NewTransaction:
+    message = application.opened.message
+    return NewTransaction(
+        endpoint=application.endpoint_name,
+        transaction_id=message.transaction_id,
+        generation=plan.generation,
+        status=status,
+        message_type=message.message_type.value,
+        message_sha256=message_digest(application),
+        public_key_sha256=application.request.public_key.sha256,
+        signer_key_sha256=key_digest(message.signer.public_key_der),
+        signer_sha256=key_digest(message.signer.der),
+        challenge_id=None if plan.challenge is None else plan.challenge.id,
+        certificate_id=certificate_id,
+        request_id=request_id,
+        created_at=application.now,
+    )
