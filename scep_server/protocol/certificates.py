@@ -63,17 +63,41 @@ def subject_key_identifier(certificate: SignerCertificate) -> bytes:
         ca.der.DerError: not a certificate.
 
     """
+    extension = _extension(certificate, oids.SUBJECT_KEY_IDENTIFIER)
+    if extension is not None:
+        return der.Reader(extension).octets("subjectKeyIdentifier")
+    key = der.one(certificate.public_key_der, what="subjectPublicKeyInfo")
+    key.element(der.SEQUENCE, "algorithm")
+    return hashlib.sha1(key.bits("subjectPublicKey"), usedforsecurity=False).digest()
+
+
+def key_usage(certificate: SignerCertificate) -> frozenset[int] | None:
+    """Return the numbers of the keyUsage bits that are set, None without the extension (4.2.1.3).
+
+    Raises:
+        ca.der.DerError: not a certificate.
+
+    """
+    extension = _extension(certificate, oids.KEY_USAGE)
+    if extension is None:
+        return None
+    octets = der.Reader(extension).element(der.BIT_STRING, "keyUsage").content[1:]
+    return frozenset(
+        8 * index + bit for index, octet in enumerate(octets) for bit in range(8) if octet & 0x80 >> bit
+    )
+
+
+def _extension(certificate: SignerCertificate, oid: str) -> bytes | None:
+    """Return the octets of extnValue of one extension, None when it is not there."""
     tbs = der.one(certificate.der, what="Certificate").enter(what="TBSCertificate")
     for element in tbs.elements():
         if element.tag == 0xA3:
             for extension in element.reader().enter(what="extensions").elements():
                 fields = extension.reader()
-                if fields.oid() == oids.SUBJECT_KEY_IDENTIFIER:
+                if fields.oid() == oid:
                     fields.optional(der.BOOLEAN)
-                    return der.Reader(fields.octets("extnValue")).octets("subjectKeyIdentifier")
-    key = der.one(certificate.public_key_der, what="subjectPublicKeyInfo")
-    key.element(der.SEQUENCE, "algorithm")
-    return hashlib.sha1(key.bits("subjectPublicKey"), usedforsecurity=False).digest()
+                    return fields.octets("extnValue")
+    return None
 
 
 def find_certificate(
