@@ -1,0 +1,325 @@
+"""Every setting of a lab, where it may come from, and which source won.
+
+A flag outweighs the environment (``NDES_LAB_SECTION__KEY``), that the TOML file, that the default.
+`LabSettings` itself reads nothing; `load_settings` is called by the composition roots only.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from ca.settings import PkiSettings
+from crl_publisher.settings import PublisherSettings
+from scep_server.settings import ScepSettings
+
+from .listeners import ListenerLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ENVIRONMENT_PREFIX = "NDES_LAB_"
+DEFAULT_DATA_DIR = Path("lab-data")
+DEFAULT_ADMIN_PORT = 8082
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+_Path = tuple[str, ...]
+
+
+# Neither TOML nor the environment has a null; this word is one where a setting may be none.
+NONE = "none"
+
+
+class UnusableSettings(Exception):
+    """The settings cannot be used; the text says which one, why, and where it came from."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ServerSettings(_Section):
+    """The listeners for SCEP and for CRLs, and what is common to all."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address that all listeners open")
+    port: Port = Field(default=8080, description="Port of SCEP and NDES; 0 is any free one")
+    pki_port: Port = Field(default=8081, description="Port of CRLs and CA certificates; 0 is any free one")
+    public_host: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._:-]+$",
+        description="Name or address by which clients reach the lab, for URLs; none: host, or the "
+        "machine's name where host is every address",
+    )
+    data_dir: Path | None = Field(
+        default=None, description="Folder of the PKI and its database; none: lab-data here"
+    )
+    ephemeral: bool = Field(default=False, description="Use a temporary folder and remove it at the end")
+    threads: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=16, description="Requests that each listener works on at once"
+    )
+    request_seconds: Annotated[float, Field(gt=0, le=300)] = Field(
+        default=30.0, description="Time within which a request must have arrived whole"
+    )
+    idle_seconds: Annotated[float, Field(gt=0, le=300)] = Field(
+        default=10.0, description="Time after which a silent connection is closed"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least weight of what is logged"
+    )
+    log_format: Literal["auto", "human", "json"] = Field(
+        default="auto", description="auto: human on a terminal, JSON lines otherwise"
+    )
+
+    def limits(self, body_octets: int) -> ListenerLimits:
+        """Return what one client of a listener may cost."""
+        return ListenerLimits(
+            threads=self.threads,
+            body_octets=body_octets,
+            request_seconds=self.request_seconds,
+            idle_seconds=self.idle_seconds,
+        )
+
+
+class AdminSettings(_Section):
+    """The management listener."""
+
+    host: str | None = Field(default=None, description="Address it opens; none: that of server.host")
+    port: Port = Field(default=DEFAULT_ADMIN_PORT, description="Its port; 0 is any free one")
+    token: Annotated[SecretStr, Field(min_length=16)] | None = Field(
+        default=None, description="Bearer token, at least 16 characters; needed unless on loopback"
+    )
+    token_file: Path | None = Field(default=None, description="File that holds the token instead")
+
+
+class ChallengeSettings(_Section):
+    """What a challenge is like when nobody says otherwise."""
+
+    validity_minutes: Annotated[int, Field(ge=1)] | None = Field(
+        default=60, description="How long a new challenge is good; none: for ever"
+    )
+    length_octets: Annotated[int, Field(ge=8, le=64)] = Field(
+        default=16, description="Random octets in a new challenge; it has two characters for each"
+    )
+
+    @property
+    def validity(self) -> timedelta | None:
+        """How long a new challenge is good; None: for ever."""
+        return None if self.validity_minutes is None else timedelta(minutes=self.validity_minutes)
+
+
+class LabSettings(_Section):
+    """Everything a lab can be told."""
+
+    pki: PkiSettings = PkiSettings()
+    scep: ScepSettings = ScepSettings()
+    publisher: PublisherSettings = PublisherSettings()
+    server: ServerSettings = ServerSettings()
+    admin: AdminSettings = AdminSettings()
+    challenges: ChallengeSettings = ChallengeSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSettings:
+    """Settings, and for each that is not a default, the source that won, by dotted name."""
+
+    settings: LabSettings
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingRow:
+    """One effective setting for people: secrets hidden, origin named."""
+
+    name: str
+    value: object
+    origin: str = field(default="default")
+
+
+def load_settings(
+    flags: Mapping[str, object], environment: Mapping[str, str], file: Path | None
+) -> LoadedSettings:
+    """Return the settings from flags, environment and file.
+
+    Args:
+        flags: dotted setting name to value; None is a flag that was not given.
+        environment: variables, of which those that begin with ``NDES_LAB_`` and hold ``__`` count.
+        file: TOML file, or None.
+
+    Raises:
+        UnusableSettings: a source cannot be read, or a setting is unknown or bad.
+
+    """
+    sources: list[tuple[dict[str, Any], str]] = []
+    if file is not None:
+        sources.append((_read_toml(file), str(file)))
+    sources.append((_read_environment(environment), "environment"))
+    sources.append((_nested(flags), "flag"))
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for values, name in sources:
+        _read_none(LabSettings, values)
+        _merge(merged, values)
+        origins |= {".".join(path): _origin(path, name) for path, _ in _leaves(values)}
+    try:
+        settings = LabSettings.model_validate(merged)
+    except ValidationError as error:
+        raise UnusableSettings(_complaint(error, origins)) from error
+    return LoadedSettings(settings=_with_token(settings), origins=origins)
+
+
+def effective_rows(loaded: LoadedSettings) -> list[SettingRow]:
+    """Return every effective setting, secrets hidden, with the source it came from."""
+    rows = []
+    for path, value in _leaves(loaded.settings.model_dump(mode="json")):
+        name = ".".join(path)
+        came_from = (origin for key, origin in loaded.origins.items() if f"{name}.".startswith(f"{key}."))
+        rows.append(SettingRow(name=name, value=value, origin=next(came_from, "default")))
+    return rows
+
+
+def secret(value: SecretStr | None) -> bytes | None:
+    """Return the octets of a secret setting."""
+    return None if value is None else value.get_secret_value().encode()
+
+
+# -- sources ---------------------------------------------------------------------------
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the variables as nested values; lists and tables are written in JSON."""
+    values: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.upper().startswith(ENVIRONMENT_PREFIX) or "__" not in name:
+            continue
+        *path, last = name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
+        if path[0] not in LabSettings.model_fields:
+            known = ", ".join(LabSettings.model_fields)
+            raise UnusableSettings(f"{name}: no section {path[0]!r}; known: {known}")
+        try:
+            value = json.loads(text) if text.lstrip()[:1] in ("[", "{") else text
+        except ValueError as error:
+            raise UnusableSettings(f"{name} begins like JSON and is none: {error}") from error
+        place: Any = values
+        for key in path:
+            place = place.setdefault(key, {})
+        if not isinstance(place, dict) or isinstance(place.get(last), dict):
+            raise UnusableSettings(f"{name} and another variable set the same thing")
+        place[last] = value
+    return values
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except OSError as error:
+        raise UnusableSettings(f"{file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UnusableSettings(f"{file} is not TOML: {error}") from error
+
+
+def _with_token(settings: LabSettings) -> LabSettings:
+    file = settings.admin.token_file
+    if file is None:
+        return settings
+    if settings.admin.token is not None:
+        raise UnusableSettings("admin.token and admin.token_file are both set; one is enough")
+    try:
+        token = file.read_text().strip()
+        admin = AdminSettings.model_validate(settings.admin.model_dump() | {"token": token})
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableSettings(f"admin.token_file {file} cannot be read: {error}") from error
+    except ValidationError as error:
+        raise UnusableSettings(f"admin.token_file {file}: the token is shorter than 16 characters") from error
+    return settings.model_copy(update={"admin": admin})
+
+
+# -- nested dictionaries ---------------------------------------------------------------
+
+
+def _nested(flags: Mapping[str, object]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in flags.items():
+        if value is None:
+            continue
+        section, _, key = name.partition(".")
+        values.setdefault(section, {})[key] = value
+    return values
+
+
+def _read_none(model: type[BaseModel], values: dict[str, Any]) -> None:
+    """Turn the word for none into None wherever ``model`` takes None."""
+    for key, value in values.items():
+        found = model.model_fields.get(key)
+        if found is None:
+            continue
+        if isinstance(value, str) and value.lower() == NONE and type(None) in get_args(found.annotation):
+            values[key] = None
+        elif isinstance(value, dict):
+            nested = [part for part in (found.annotation, *get_args(found.annotation)) if _is_model(part)]
+            tables = list(value.values()) if nested and nested[0] is not found.annotation else [value]
+            for table in tables:
+                if nested and isinstance(table, dict):
+                    _read_none(nested[0], table)
+
+
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = {} if isinstance(value, dict) else value
+            if isinstance(value, dict):
+                _merge(into[key], value)
+
+
+def _leaves(values: Mapping[str, Any], path: _Path = ()) -> Iterator[tuple[_Path, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def _origin(path: _Path, source: str) -> str:
+    if source == "environment":
+        return ENVIRONMENT_PREFIX + "__".join(path).upper()
+    return source
+
+
+def _complaint(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        said = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            said = f"no such setting; known: {', '.join(_known(problem['loc'][:-1]))}"
+        where = next(
+            (origin for key, origin in origins.items() if key.startswith(name) or name.startswith(key)), ""
+        )
+        lines.append(f"{name}: {said}" + (f" ({where})" if where else ""))
+    return "; ".join(lines)
+
+
+def _known(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = LabSettings
+    for part in location:
+        found = model.model_fields.get(str(part))
+        if (
+            found is None
+            or not isinstance(found.annotation, type)
+            or not issubclass(found.annotation, BaseModel)
+        ):
+            break
+        model = found.annotation
+    return list(model.model_fields)
