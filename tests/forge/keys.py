@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import math
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,10 +77,14 @@ def digest(name: str, data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key pair; ``private`` None is a public key that nobody can sign for."""
+    """A key pair; ``private`` None is a public key that nobody can sign for, but for ``raw``.
+
+    ``raw`` is (modulus, private exponent) of an RSA key that no library would hold.
+    """
 
     spki: bytes
     private: Private | None = None
+    raw: tuple[int, int] | None = None
 
     @property
     def kind(self) -> str:
@@ -105,6 +110,10 @@ class Key:
     def sign(self, data: bytes, digest_name: str = "sha256", *, pss: bool = False) -> bytes:
         """Return a signature in the scheme the key has; nonsense of the right size if it has none."""
         private = self.private
+        if self.raw is not None:
+            modulus, exponent = self.raw
+            padded = int.from_bytes(encode_pkcs1(modulus, digest_name, data), "big")
+            return pow(padded, exponent, modulus).to_bytes((modulus.bit_length() + 7) // 8, "big")
         if isinstance(private, rsa.RSAPrivateKey):
             if digest_name not in _HASHES:
                 digest_name = "sha256"
@@ -169,6 +178,13 @@ def rsa_public_only(bits: int, exponent: int = 65537) -> Key:
     return Key(rsa_spki(modulus | 1 << bits - 1 | 1, exponent))
 
 
+def encode_pkcs1(modulus: int, digest_name: str, data: bytes) -> bytes:
+    """Return EMSA-PKCS1-v1_5 (RFC 8017 9.2) for a modulus."""
+    info = asn1.seq(asn1.algorithm(DIGESTS[digest_name]), asn1.octets(digest(digest_name, data)))
+    size = (modulus.bit_length() + 7) // 8
+    return b"\x00\x01" + b"\xff" * (size - 3 - len(info)) + b"\x00" + info
+
+
 class ExponentOne:
     """RSA with e = 1, with which everyone can sign: the signature is the padded digest itself."""
 
@@ -182,15 +198,13 @@ class ExponentOne:
 
     def sign(self, data: bytes) -> bytes:
         """Return the EMSA-PKCS1-v1_5 encoding, which is its own signature under e = 1."""
-        info = asn1.seq(asn1.algorithm(DIGESTS["sha256"]), asn1.octets(digest("sha256", data)))
-        size = (self.modulus.bit_length() + 7) // 8
-        return b"\x00\x01" + b"\xff" * (size - 3 - len(info)) + b"\x00" + info
+        return encode_pkcs1(self.modulus, "sha256", data)
 
 
 class KeyPool:
     """Keys of every kind, generated once and handed out for the whole session."""
 
-    def __init__(self, primes: int = 24) -> None:
+    def __init__(self, primes: int = 60) -> None:
         keys = [rsa.generate_private_key(65537, 2048).private_numbers() for _ in range(primes // 2)]
         self._primes = [prime for numbers in keys for prime in (numbers.p, numbers.q)]
         self._pairs: Iterator[tuple[int, int]] = itertools.combinations(self._primes, 2)
@@ -209,6 +223,14 @@ class KeyPool:
     def other(self) -> Key:
         """Another RSA-2048 key."""
         return self.fresh()
+
+    @functools.cache  # noqa: B019
+    def product(self, count: int) -> Key:
+        """Return an RSA key of ``count`` of our 1024-bit primes (RFC 8017 3.1: multi-prime RSA)."""
+        primes = self._primes[:count]
+        modulus = math.prod(primes)
+        exponent = pow(65537, -1, math.prod(prime - 1 for prime in primes))
+        return Key(rsa_spki(modulus, 65537), raw=(modulus, exponent))
 
     @functools.cache  # noqa: B019 - one pool lives as long as the session
     def rsa(self, bits: int, exponent: int = 65537) -> Key:
