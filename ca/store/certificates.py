@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select
+from sqlalchemy import Integer, and_, bindparam, func, insert, select
 
 from ca.records import CertificateRecord, CertificateStatus, Revocation, RevocationReason
 
@@ -27,6 +28,7 @@ def serial_text(serial_number: int) -> str:
     return format(serial_number, "x")
 
 
+_ESCAPE: Final = "/"  # of % and _ in LIKE
 _REASONS = {reason.value: reason for reason in RevocationReason}
 
 # A released hold stays in `revocations` for the delta CRLs' sake; the certificate is not revoked.
@@ -119,45 +121,66 @@ class CertificateRows(Rows):
         self, wanted: CertificateFilter, *, now: datetime, after_id: int = 0, limit: int = 100
     ) -> Sequence[CertificateRecord]:
         """Return at most ``limit`` matching certificates, oldest first, with ids above ``after_id``."""
-        statement = _filtered(_SELECT, wanted, now).where(certificates.c.id > after_id)
-        statement = statement.order_by(certificates.c.id).limit(limit)
-        return [_record(row) for row in self._query(statement)]
+        parameters = _parameters(wanted)
+        statement = _search(tuple(parameters), wanted.status)
+        page = {"now": stored(now), "after_id": after_id, "row_limit": limit}
+        return [_record(row) for row in self._all(statement, {**parameters, **page})]
 
     def count_certificates(self, wanted: CertificateFilter, *, now: datetime) -> int:
         """Return how many certificates match."""
-        statement = select(func.count()).select_from(certificates if wanted.status is None else _CERTIFICATES)
-        (row,) = self._query(_filtered(statement, wanted, now))
+        parameters = _parameters(wanted)
+        statement = _count(tuple(parameters), wanted.status)
+        (row,) = self._all(statement, {**parameters, "now": stored(now)})
         return int(row[0])
 
 
-def _filtered(
-    statement: Select[*tuple[Any, ...]], wanted: CertificateFilter, now: datetime
-) -> Select[*tuple[Any, ...]]:
-    equal = {
-        "template": wanted.template,
-        "sha1": wanted.sha1,
-        "public_key_sha256": wanted.public_key_sha256,
-        "issuer_key_id": wanted.issuer_key_id,
-        "serial_number": None if wanted.serial_number is None else serial_text(wanted.serial_number),
+def _parameters(wanted: CertificateFilter) -> dict[str, object]:
+    """Return what a filter asks for, by parameter name; its status is not among it."""
+    parameters: dict[str, object] = {
+        name: value
+        for name in ("template", "sha1", "public_key_sha256", "issuer_key_id")
+        if (value := getattr(wanted, name)) is not None
     }
-    statement = statement.where(
-        *(certificates.c[name] == value for name, value in equal.items() if value is not None)
-    )
+    if wanted.serial_number is not None:
+        parameters["serial_number"] = serial_text(wanted.serial_number)
     if wanted.subject is not None:
         part = wanted.subject.casefold()
-        statement = statement.where(certificates.c.subject_folded.contains(part, autoescape=True))
+        for special in (_ESCAPE, "%", "_"):
+            part = part.replace(special, _ESCAPE + special)
+        parameters["subject_part"] = f"%{part}%"
     if wanted.expires_before is not None:
-        statement = statement.where(certificates.c.not_after < stored(wanted.expires_before))
-    if wanted.status is not None:
-        statement = statement.where(*_has_status(wanted.status, now))
-    return statement
+        parameters["expires_before"] = stored(wanted.expires_before)
+    return parameters
 
 
-def _has_status(status: CertificateStatus, now: datetime) -> tuple[ColumnElement[bool], ...]:
+@lru_cache(maxsize=256)
+def _search(names: tuple[str, ...], status: CertificateStatus | None) -> Statement:
+    query = _SELECT.where(*_conditions(names, status), certificates.c.id > bindparam("after_id"))
+    return Statement(query.order_by(certificates.c.id).limit(bindparam("row_limit", type_=Integer)))
+
+
+@lru_cache(maxsize=256)
+def _count(names: tuple[str, ...], status: CertificateStatus | None) -> Statement:
+    searched = certificates if status is None else _CERTIFICATES
+    return Statement(select(func.count()).select_from(searched).where(*_conditions(names, status)))
+
+
+def _conditions(names: tuple[str, ...], status: CertificateStatus | None) -> list[ColumnElement[bool]]:
+    special = {
+        "subject_part": certificates.c.subject_folded.like(bindparam("subject_part"), escape=_ESCAPE),
+        "expires_before": certificates.c.not_after < bindparam("expires_before"),
+    }
+    conditions = [
+        special[name] if name in special else certificates.c[name] == bindparam(name) for name in names
+    ]
+    return conditions if status is None else [*conditions, *_has_status(status)]
+
+
+def _has_status(status: CertificateStatus) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions; validity runs through notAfter (RFC 5280 4.1.2.5), revoked outweighs expired."""
     if status is CertificateStatus.REVOKED:
         return (revocations.c.certificate_id.is_not(None),)
-    expired = certificates.c.not_after < stored(now)
+    expired = certificates.c.not_after < bindparam("now")
     return revocations.c.certificate_id.is_(
         None
     ), expired if status is CertificateStatus.EXPIRED else ~expired

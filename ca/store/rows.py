@@ -14,7 +14,7 @@ from .errors import store_error
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import ClauseElement, Connection, Dialect, Executable
+    from sqlalchemy import ClauseElement, Connection, Dialect
     from sqlalchemy.engine.interfaces import DBAPICursor
 
     Parameters = Mapping[str, object]
@@ -76,13 +76,10 @@ class Rows:
         if self._lost is not None:
             raise self._lost
 
-    def _usable(self) -> None:
+    def _execute(self, statement: Statement, parameters: Parameters) -> DBAPICursor:
         if self._over:
             raise RuntimeError("this transaction is over; its object cannot be used any more")
         self.raise_if_lost()
-
-    def _execute(self, statement: Statement, parameters: Parameters) -> DBAPICursor:
-        self._usable()
         cursor = self._connection.connection.cursor()
         cursor.execute(*statement.prepared(self._dialect, parameters))
         return cursor
@@ -106,14 +103,6 @@ class Rows:
         except self._errors as error:
             self._lose(error)
         return rows
-
-    def _query(self, query: Executable) -> Sequence[Values]:
-        """Return every row of a query that is put together for one occasion."""
-        self._usable()
-        try:
-            return [tuple(row) for row in self._connection.execute(query)]
-        except self._errors as error:
-            self._lose(error)
 
     def _column(self, statement: Statement, parameters: Parameters) -> Iterator[Any]:
         """Yield the first column of every row, fetched a chunk at a time."""
