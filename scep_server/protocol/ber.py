@@ -94,13 +94,8 @@ def is_normal(data: bytes, limits: BerLimits) -> bool:  # noqa: C901 - one pass,
             elif kind == _CONSTRUCTED:
                 if position + length > end or len(enclosing) >= limits.depth:
                     return False
-                # A segmented encryptedContent, or just an explicit tag (which follows an identifier).
-                if (
-                    tag == 0xA0
-                    and previous != der.OBJECT_IDENTIFIER
-                    and data[position] & 0xDF == 4
-                    and length
-                ):
+                # A segmented encryptedContent, unless an identifier precedes: then an explicit tag.
+                if tag == 0xA0 and length and data[position] & 0xDF == 4 and previous != 6:
                     return False
                 enclosing.append(end)
                 end = position + length
@@ -228,6 +223,8 @@ def _header(data: bytes, position: int, limit: int) -> tuple[int, int | None, in
     tag, first = data[position], data[position + 1]
     if tag & 0x1F == 0x1F:
         raise BerError(f"multi-octet tag at octet {position}: no SCEP structure has one")
+    if tag == 0x20:
+        raise BerError(f"constructed end-of-contents at octet {position} (X.690 8.1.5)")
     position += 2
     if first == 0x80:
         return tag, None, position
