@@ -1,0 +1,231 @@
+"""The key ceremony: root, issuing CA and the RA's two certificates, made all at once or not at all.
+
+Everything is made in a working folder of its own; one rename at the end makes it the PKI. A process
+that dies before leaves no PKI, one that dies after leaves the whole of it (see `ca.folders`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import der
+from .authority import CertificateAuthority
+from .certificates import CertificateInfo, read_certificate
+from .drafting import new_serial_number
+from .folders import PRIVATE, PUBLIC, PkiFolder, to_pem, write_file
+from .keys import PrivateKey, generate_keys
+from .names import build_name
+from .pkcs10 import parse_request
+from .root import RootIndex, SignedByRoot, issuing_certificate, root_certificate, sign_root_crl
+from .store import SqlStore
+from .templates import TemplateSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from .clock import Clock
+    from .keys import KeyKind
+    from .records import CertificateRecord, Store
+    from .settings import PkiSettings
+
+SIGNING_TEMPLATE = "EnrollmentAgentOffline"
+ENCRYPTION_TEMPLATE = "CEPEncryption"
+ADMINISTRATORS = "Enterprise Admins"  # who sets up NDES, and may enrol for its templates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keys:
+    root: PrivateKey
+    issuing: PrivateKey
+    ra_signing: PrivateKey
+    ra_encryption: PrivateKey
+
+
+def hold_ceremony(
+    folder: PkiFolder,
+    settings: PkiSettings,
+    *,
+    clock: Clock,
+    entropy: Callable[[int], bytes],
+    make_keys: Callable[[Sequence[KeyKind]], Sequence[PrivateKey]] = generate_keys,
+    store: Store | None = None,
+    durable: bool = True,
+) -> None:
+    """Make a PKI in ``folder``, which may exist and hold other files, such as templates.
+
+    ``store`` remembers what is issued, and the first CRL; none means SQLite in the folder. Not
+    ``durable`` skips flushing to disk, for folders that do not outlive the process.
+
+    Raises:
+        PkiExists: there is a PKI, or a part of one.
+        BadTemplate: one of the user's templates cannot be used.
+        CaError: a template in the folder refuses the RA's certificates.
+        OSError: the folder cannot be written.
+
+    """
+    folder.require_none()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    made = make_keys((settings.root_key, settings.issuing_key, settings.ra_key, settings.ra_key))
+    root_key, issuing_key, ra_signing, ra_encryption = made
+    keys = _Keys(root=root_key, issuing=issuing_key, ra_signing=ra_signing, ra_encryption=ra_encryption)
+    work = folder.path / f".ceremony-{entropy(8).hex()}"
+    work.mkdir(mode=0o700)
+    try:
+        _Ceremony(PkiFolder(work), folder, settings, clock, entropy, keys).hold(store, durable=durable)
+        folder.commit(work, durable=durable)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    for leftover in folder.path.glob(".ceremony-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+class _Ceremony:
+    """One ceremony: writes into ``work``, whose files will be ``folder``'s."""
+
+    def __init__(
+        self,
+        work: PkiFolder,
+        folder: PkiFolder,
+        settings: PkiSettings,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        keys: _Keys,
+    ) -> None:
+        self._work = work
+        self._folder = folder
+        self._settings = settings
+        self._clock = clock
+        self._entropy = entropy
+        self._keys = keys
+        self._now: datetime = clock.now().replace(microsecond=0)
+
+    def hold(self, store: Store | None, *, durable: bool) -> None:
+        passphrase = self._secrets()
+        root = self._root()
+        issuing = self._issuing(root, passphrase)
+        with _store(self._work, store, durable=durable) as records:
+            signing, encryption = self._issue(records, root, issuing)
+        for path, key, certificate in (
+            (self._work.ra_signing_key, self._keys.ra_signing, signing),
+            (self._work.ra_encryption_key, self._keys.ra_encryption, encryption),
+        ):
+            write_file(path, key.encrypted_pem(passphrase), mode=PRIVATE)
+            write_file(path.with_suffix(".crt"), to_pem(certificate.der), mode=PUBLIC)
+        self._minutes(root, issuing, read_certificate(signing.der), read_certificate(encryption.der))
+
+    def _secrets(self) -> bytes:
+        """Write the secrets that the settings do not hold; return the passphrase of the serving keys."""
+        if self._settings.challenge_digest_key is None:
+            write_file(self._work.challenge_digest_key, self._entropy(32).hex().encode(), mode=PRIVATE)
+        given = self._settings.key_passphrase
+        return given.get_secret_value().encode() if given else self._new(self._work.key_passphrase)
+
+    def _new(self, path: Path) -> bytes:
+        passphrase = self._entropy(32).hex().encode()
+        write_file(path, passphrase, mode=PRIVATE)
+        return passphrase
+
+    def _root(self) -> CertificateInfo:
+        given = self._settings.root_passphrase
+        passphrase = given.get_secret_value().encode() if given else self._new(self._work.root_passphrase)
+        serial = new_serial_number(self._entropy)
+        octets = root_certificate(self._settings, self._keys.root, self._now, serial)
+        write_file(self._work.root_key, self._keys.root.encrypted_pem(passphrase), mode=PRIVATE)
+        for path in (self._work.root_certificate, self._work.issuing_root_certificate):
+            write_file(path, to_pem(octets), mode=PUBLIC)
+        return read_certificate(octets)
+
+    def _issuing(self, root: CertificateInfo, passphrase: bytes) -> CertificateInfo:
+        octets = issuing_certificate(
+            self._settings,
+            root=root,
+            root_key=self._keys.root,
+            key=self._keys.issuing,
+            now=self._now,
+            serial_number=new_serial_number(self._entropy),
+            locations=self._settings.root_locations,
+        )
+        issuing = read_certificate(octets)
+        index = RootIndex(crl_number=1, certificates=(SignedByRoot.of(issuing),))
+        crl = sign_root_crl(self._settings, root, self._keys.root, index, self._now)
+        write_file(self._work.root_index, index.encode(), mode=PRIVATE)
+        for path in (self._work.root_crl, self._work.issuing_root_crl):
+            write_file(path, crl, mode=PUBLIC)
+        write_file(self._work.issuing_key, self._keys.issuing.encrypted_pem(passphrase), mode=PRIVATE)
+        write_file(self._work.issuing_certificate, to_pem(octets), mode=PUBLIC)
+        return issuing
+
+    def _issue(
+        self, records: Store, root: CertificateInfo, issuing: CertificateInfo
+    ) -> tuple[CertificateRecord, CertificateRecord]:
+        """Issue the RA's certificates as any others, and sign the first CRL."""
+        authority = CertificateAuthority(
+            certificate=issuing,
+            chain=(root.der,),
+            key=self._keys.issuing,
+            templates=TemplateSet.load(self._folder.templates),
+            clock=self._clock,
+            entropy=self._entropy,
+            locations=self._settings.issuing_locations,
+            settings=self._settings.model_copy(update={"request_certificates": (ADMINISTRATORS,)}),
+        )
+        subject = build_name(self._settings.ra_subject)
+        with records.transaction() as transaction:
+            issued = [
+                authority.issue(
+                    transaction,
+                    authority.prepare(
+                        transaction,
+                        parse_request(_request(subject, key)),
+                        template=template,
+                        requester=ADMINISTRATORS,
+                    ),
+                )
+                for template, key in (
+                    (SIGNING_TEMPLATE, self._keys.ra_signing),
+                    (ENCRYPTION_TEMPLATE, self._keys.ra_encryption),
+                )
+            ]
+            authority.sign_crl(transaction)
+        return issued[0], issued[1]
+
+    def _minutes(self, root: CertificateInfo, *others: CertificateInfo) -> None:
+        content: dict[str, Any] = {"held_at": self._now.isoformat(), "public_url": self._settings.public_url}
+        titles = ("root", "issuing", "ra_signing", "ra_encryption")
+        for title, certificate in zip(titles, (root, *others), strict=True):
+            content[title] = {
+                "subject": certificate.subject,
+                "serial_number": f"{certificate.serial_number:x}",
+                "not_after": certificate.not_after.isoformat(),
+                "key": getattr(self._keys, title).kind.value,
+                "sha256": certificate.sha256,
+                "sha1": certificate.sha1,
+            }
+        path = self._work.path / self._work.minutes.name  # the work folder itself becomes ceremony/
+        write_file(path, (json.dumps(content, indent=2) + "\n").encode(), mode=PUBLIC)
+
+
+def _request(subject: bytes, key: PrivateKey) -> bytes:
+    """Return a PKCS#10 for one of the RA's keys (RFC 2986)."""
+    info = der.sequence(der.integer(0), subject, key.public_key_der, der.explicit(0))
+    return der.sequence(info, key.signature_algorithm_der, der.bit_string(key.sign(info)))
+
+
+@contextlib.contextmanager
+def _store(work: PkiFolder, given: Store | None, *, durable: bool) -> Iterator[Store]:
+    if given is not None:
+        yield given
+        return
+    store = SqlStore.open(work.store_url, durable=durable)
+    try:
+        yield store
+    finally:
+        store.close()
+    work.store.chmod(PRIVATE)

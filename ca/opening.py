@@ -1,0 +1,148 @@
+"""A PKI opened for serving: the issuing CA, the RA's keys, the store. Never the root.
+
+Each function opens one thing, so that a process opens only what it needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import names
+from .authority import CertificateAuthority
+from .certificates import BadCertificate, CertificateInfo, read_certificate
+from .folders import PkiFolder, PkiUnreadable, read_certificate_file, read_file
+from .keys import PrivateKey, read_key_file
+from .settings import PublicationLocations
+from .store import SqlStore
+from .templates import TemplateSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .certificates import CertificateSigner
+    from .clock import Clock
+    from .settings import PkiSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAndCertificate:
+    """A key with the certificate of its public half."""
+
+    key: PrivateKey
+    certificate: CertificateInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationKeys:
+    """The two key pairs of the RA."""
+
+    signing: KeyAndCertificate
+    encryption: KeyAndCertificate
+
+
+def open_issuing_key(folder: PkiFolder, settings: PkiSettings) -> KeyAndCertificate:
+    """Return the issuing CA's key and certificate; raises as `open_authority`."""
+    return _pair(folder.issuing_key, folder.issuing_certificate, _passphrase(folder, settings))
+
+
+def open_authority(
+    folder: PkiFolder,
+    settings: PkiSettings,
+    *,
+    clock: Clock,
+    entropy: Callable[[int], bytes],
+    issuing: KeyAndCertificate | None = None,
+    signer: CertificateSigner | None = None,
+) -> CertificateAuthority:
+    """Return the issuing CA. ``issuing`` spares opening its key a second time.
+
+    URLs in what it issues follow the settings and the name in its own certificate.
+
+    Raises:
+        NoPki: there is none in this folder.
+        PkiUnreadable: a file is missing or broken.
+        UnusableKey: the key's file and the passphrase do not belong together.
+        BadTemplate: one of the user's templates cannot be used.
+        InvalidCaCertificate: key and certificate do not belong together.
+
+    """
+    folder.require()
+    issuing = issuing or open_issuing_key(folder, settings)
+    common_name = names.common_name(issuing.certificate.subject_der)
+    return CertificateAuthority(
+        certificate=issuing.certificate,
+        chain=(open_root_certificate(folder).der,),
+        key=issuing.key,
+        templates=TemplateSet.load(folder.templates),
+        clock=clock,
+        entropy=entropy,
+        locations=PublicationLocations.of(settings, common_name, ocsp=True),
+        settings=settings,
+        signer=signer,
+    )
+
+
+def open_root_certificate(folder: PkiFolder) -> CertificateInfo:
+    """Return the root's certificate as it was handed over; raises NoPki, PkiUnreadable."""
+    folder.require()
+    return _certificate(folder.issuing_root_certificate)
+
+
+def open_root_crl(folder: PkiFolder) -> bytes:
+    """Return the root's CRL (DER) as it was handed over last; raises NoPki, PkiUnreadable."""
+    folder.require()
+    return read_file(folder.issuing_root_crl)
+
+
+def root_locations(folder: PkiFolder, settings: PkiSettings) -> PublicationLocations:
+    """Return where the root's CRL and certificate are published; raises NoPki, PkiUnreadable."""
+    common_name = names.common_name(open_root_certificate(folder).subject_der)
+    return PublicationLocations.of(settings, common_name, ocsp=False)
+
+
+def open_registration_keys(folder: PkiFolder, settings: PkiSettings) -> RegistrationKeys:
+    """Return the RA's keys and certificates; raises NoPki, PkiUnreadable, UnusableKey."""
+    folder.require()
+    passphrase = _passphrase(folder, settings)
+    return RegistrationKeys(
+        signing=_pair(folder.ra_signing_key, folder.ra_signing_certificate, passphrase),
+        encryption=_pair(folder.ra_encryption_key, folder.ra_encryption_certificate, passphrase),
+    )
+
+
+def open_store(folder: PkiFolder, *, durable: bool = True) -> SqlStore:
+    """Return the SQLite store in the folder; raises NoPki, StoreUnavailable."""
+    folder.require()
+    return SqlStore.open(folder.store_url, create=False, durable=durable)
+
+
+def open_challenge_digest_key(folder: PkiFolder, settings: PkiSettings) -> bytes:
+    """Return what keys the digests of challenge passwords; raises NoPki, PkiUnreadable."""
+    folder.require()
+    if settings.challenge_digest_key is not None:
+        return settings.challenge_digest_key.get_secret_value().encode()
+    return read_file(folder.challenge_digest_key).strip()
+
+
+def _passphrase(folder: PkiFolder, settings: PkiSettings) -> bytes:
+    folder.require()
+    if settings.key_passphrase is not None:
+        return settings.key_passphrase.get_secret_value().encode()
+    return read_file(folder.key_passphrase).strip()
+
+
+def _pair(key_file: Path, certificate_file: Path, passphrase: bytes) -> KeyAndCertificate:
+    certificate = _certificate(certificate_file)
+    key = read_key_file(key_file, passphrase)
+    if key.public_key_der != certificate.public_key_der:
+        raise PkiUnreadable(f"{key_file} is not the key of {certificate_file}")
+    return KeyAndCertificate(key=key, certificate=certificate)
+
+
+def _certificate(path: Path) -> CertificateInfo:
+    try:
+        return read_certificate(read_certificate_file(path))
+    except BadCertificate as error:
+        raise PkiUnreadable(f"{path}: {error}") from error
