@@ -92,7 +92,9 @@ class PkiSettings(BaseModel):
     )
 
     public_url: PublicUrl = Field(
-        default="http://localhost:8081", description="Where clients reach the publisher: CDP and AIA start so"
+        default="http://127.0.0.1:8081",
+        description="Where clients reach the publisher: CDP and AIA start so. RFC 5280 4.2.1.6 wants an "
+        "address or a fully qualified name as host, which localhost is not",
     )
     virtual_directory: str = Field(
         default="/CertEnroll", pattern=r"^/[A-Za-z0-9._~-]+$", description="Path of CRLs and CA certificates"
