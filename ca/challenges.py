@@ -208,6 +208,15 @@ class ChallengeBook:
         opened = ((record, self._opened(record)) for record in usable)
         return [(record, octets) for record, octets in opened if octets is not None]
 
+    def recover(self, record: ChallengeRecord) -> bytes | None:
+        """Return the octets of one challenge's password, spent or not; None where it was not sealed.
+
+        Raises:
+            UnsealableChallenge: it was sealed under another digest key.
+
+        """
+        return None if record.sealed is None else self._opened(record.sealed)
+
     def _generated(self, length: int) -> str:
         if length < 1:
             raise ValueError(f"a password of {length} octets was asked for, expected at least 1")

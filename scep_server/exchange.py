@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ca.pkcs10 import CertificateRequest
 
     from .checks import Check
+    from .decisions import Answer
     from .outcomes import Outcome
     from .protocol.messages import (
         CertRep,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
         RequestContent,
         UnverifiedMessage,
     )
-    from .decisions import Answer
 
 
 class Operation(Enum):

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
 
 _NO_STORE = ("Cache-Control", "no-store")
 _PEM_LINE = b"-----"
+_MAXIMUM_PASSWORDS = 64  # each costs a key derivation
 
 
 class ScepService:
@@ -272,7 +273,7 @@ class ScepService:
             message,
             self._registration_authority.decryptors(progress.received_at),
             policy,
-            self._passwords() if endpoint.password_recipients else None,
+            self._passwords(message, progress) if endpoint.password_recipients else None,
             substitute_cek=self._entropy(SUBSTITUTE_CEK_OCTETS),
         )
         progress.content = self._codec.interpret(opened)
@@ -282,11 +283,22 @@ class ScepService:
         progress.lap("open")
         return opened
 
-    def _passwords(self) -> Iterator[bytes]:
-        """Yield the challenge passwords that are kept sealed; looked up only when they are asked for."""
+    def _passwords(self, message: PkiMessage, progress: Progress) -> Iterator[bytes]:
+        """Yield the challenge passwords that are kept sealed; nothing is read until one is asked for.
+
+        First the one that this transaction used up, so that a poll or a repetition can be read; then
+        the newest that are still good.
+        """
         with self._store.reading() as transaction:
-            found = self._challenges.recoverable(transaction)
-        for _, password in found:
+            earlier = transaction.scep_transaction(progress.endpoint or "", message.transaction_id)
+            spent = None
+            if earlier is not None and earlier.challenge_id is not None:
+                spent = transaction.challenge(earlier.challenge_id)
+            usable = self._challenges.recoverable(transaction)
+        used = None if spent is None else self._challenges.recover(spent)
+        if used is not None:
+            yield used
+        for _, password in list(reversed(usable))[:_MAXIMUM_PASSWORDS]:
             yield password
 
     def _judge(self, opened: OpenedMessage, endpoint: EndpointSettings, progress: Progress) -> Answer:

@@ -16,6 +16,9 @@ from .transport import DEFAULT_ENDPOINT
 
 DEFAULT_TEMPLATE = "SCEP-Client-Auth"
 
+# Every stored password may have to be tried, so less than the codec's own bound.
+_MAXIMUM_PBKDF2_ITERATIONS = 100_000
+
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 TemplateName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Days = Annotated[int, Field(ge=0, le=36_500)]
@@ -128,7 +131,12 @@ class EndpointSettings(_Settings):
     @property
     def algorithm_policy(self) -> AlgorithmPolicy:
         """Return what the codec lets in."""
-        return AlgorithmPolicy(legacy=self.legacy_algorithms, sha1=self.sha1, triple_des=self.triple_des)
+        return AlgorithmPolicy(
+            legacy=self.legacy_algorithms,
+            sha1=self.sha1,
+            triple_des=self.triple_des,
+            maximum_pbkdf2_iterations=_MAXIMUM_PBKDF2_ITERATIONS,
+        )
 
     @property
     def retry_window(self) -> timedelta:
