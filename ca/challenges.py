@@ -209,13 +209,8 @@ class ChallengeBook:
         return [(record, octets) for record, octets in opened if octets is not None]
 
     def recover(self, record: ChallengeRecord) -> bytes | None:
-        """Return the octets of one challenge's password, spent or not; None where it was not sealed.
-
-        Raises:
-            UnsealableChallenge: it was sealed under another digest key.
-
-        """
-        return None if record.sealed is None else self._opened(record.sealed)
+        """Return the octets of one challenge's password, spent or not; None where it cannot be opened."""
+        return self._opened(record)
 
     def _generated(self, length: int) -> str:
         if length < 1:

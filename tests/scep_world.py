@@ -219,7 +219,11 @@ class World:
     def post(self, message: bytes, path: str = "/scep") -> HttpReply:
         """Post a pkiMessage."""
         return self.handle(
-            method="POST", path=path, query="operation=PKIOperation", body=message, declared_length=len(message)
+            method="POST",
+            path=path,
+            query="operation=PKIOperation",
+            body=message,
+            declared_length=len(message),
         )
 
     @property
