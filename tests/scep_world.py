@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from forge import asn1
-from forge.certificates import CertificateForge, common_name, read_certificate as read_forged
+from forge.certificates import CertificateForge, common_name
+from forge.certificates import read_certificate as read_forged
 from forge.csr import CsrForge
 from forge.envelope import Envelope, KeyTransport, issuer_and_serial
 from forge.keys import Key, KeyPool
@@ -28,6 +29,7 @@ from ca.challenges import ChallengeBook
 from ca.extensions import KeyUsage
 from ca.keys import KeyKind, PrivateKey, generate_key
 from ca.oids import CERTIFICATE_REQUEST_AGENT
+from ca.records import CertificateFilter
 from ca.settings import PkiSettings, PublicationLocations
 from ca.store import SqlStore
 from ca.templates import TemplateSet
@@ -200,7 +202,7 @@ class World:
     def counts(self) -> tuple[int, int, int, int]:
         """Return how many certificates, requests, unspent challenges and transactions there are."""
         with self.store.reading() as transaction:
-            found = transaction.find_certificates(_any(), now=self.clock.now(), limit=10_000)
+            found = transaction.find_certificates(CertificateFilter(), now=self.clock.now(), limit=10_000)
             ids = {exchange.transaction_id for exchange in self.recorder.exchanges if exchange.transaction_id}
             known = [transaction.scep_transaction("default", one) for one in ids]
             return (
@@ -230,12 +232,6 @@ class World:
     def last(self) -> Exchange:
         """The exchange that was observed last."""
         return self.recorder.exchanges[-1]
-
-
-def _any() -> Any:
-    from ca.records import CertificateFilter  # noqa: PLC0415
-
-    return CertificateFilter()
 
 
 @dataclass(frozen=True, kw_only=True)

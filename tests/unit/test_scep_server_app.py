@@ -26,7 +26,7 @@ class Recorder:
     maximum_body_octets = LIMIT
 
     def __init__(self) -> None:
-        self.requests: list[HttpExchangeRequest] = []
+        self.requests: list[HttpExchangeRequest] = []  # of one test
         self.reply = HttpReply(status=200, content_type="text/plain", body=b"SHA-256\n")
 
     def handle(self, request: HttpExchangeRequest) -> HttpReply:
@@ -36,20 +36,26 @@ class Recorder:
         return self.reply
 
 
-@pytest.fixture
-def service() -> Recorder:
+@pytest.fixture(scope="module")
+def shared() -> Recorder:
     return Recorder()
 
 
-@pytest.fixture
-def address(service: Recorder) -> Iterator[tuple[str, int]]:
-    server = Server(("127.0.0.1", 0), create_app(service), numthreads=2)
+@pytest.fixture(scope="module")
+def address(shared: Recorder) -> Iterator[tuple[str, int]]:
+    server = Server(("127.0.0.1", 0), create_app(shared), numthreads=2)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     yield server.bind_addr
     server.stop()
     thread.join()
+
+
+@pytest.fixture
+def service(shared: Recorder) -> Recorder:
+    shared.__init__()  # type: ignore[misc]
+    return shared
 
 
 def _exchange(address: tuple[str, int], octets: bytes) -> tuple[bytes, bytes]:

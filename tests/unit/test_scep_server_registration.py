@@ -163,7 +163,7 @@ def test_a_challenge_names_the_template(world: World) -> None:
     client = Client(world=world)
     client.obtain(client.request(world.new_challenge(template="IPSECIntermediateOffline")))
     answer = world.last.answer
-    assert getattr(answer, "certificate").template == "IPSECIntermediateOffline"
+    assert answer.certificate.template == "IPSECIntermediateOffline"
 
 
 def test_a_challenge_stays_good_when_the_ca_denies(world: World) -> None:
@@ -187,7 +187,7 @@ def test_a_static_challenge_is_good_for_many(world: World) -> None:
 
 def test_refuses_the_keys_of_ca_and_ra(world: World) -> None:
     for name in ("issuing", "encryption", "root"):
-        reserved = forged_keys.of(ca_key(name)._key)  # noqa: SLF001 - the forge signs with it
+        reserved = forged_keys.of(ca_key(name)._key)
         client = Client(world=world, key=reserved, signer_key=Client(world=world).key)
         refused(world, client, client.request(world.new_challenge()), 2, "request-key-reserved")
 
@@ -207,7 +207,7 @@ def test_chooses_the_template_by_the_key_usage_asked_for(tmp_path: Path) -> None
                 world.new_challenge(), csr={"extensions": [*asked, subject_alt_name(dns("a.example"))]}
             )
         )
-        chosen[usage] = getattr(world.last.answer, "certificate").template
+        chosen[usage] = world.last.answer.certificate.template
     assert chosen == {
         (0,): "IPSECIntermediateOffline",
         (2,): "WebServer",
@@ -508,7 +508,7 @@ def _signed_by(world: World, key_name: str, issuer: Any, client: Client, *more: 
         key=client.key,
         subject=client.subject,
         issuer=made.issuer_der,
-        issuer_key=forged_keys.of(ca_key(key_name)._key),  # noqa: SLF001
+        issuer_key=forged_keys.of(ca_key(key_name)._key),
         serial=made.serial_number,
         not_before=utc("260101000000Z"),
         not_after=generalized("20300101000000Z"),
@@ -551,7 +551,7 @@ def test_only_a_verified_recorded_end_entity_certificate_authenticates(
     else:
         certificate, key = world.issuing.der, ca_key("issuing")
     if certificate in (world.signing.der, world.issuing.der):
-        signer = forged_keys.of(key._key)  # noqa: SLF001
+        signer = forged_keys.of(key._key)
         client = Client(world=world, signer_key=signer, certificate=certificate)
     else:
         client = client.holding(certificate)
@@ -583,7 +583,7 @@ def test_a_renewal_keeps_the_old_certificates_template(tmp_path: Path) -> None:
     first = client.obtain(client.request(world.new_challenge(template="IPSECIntermediateOffline")))
     held = client.holding(first)
     held.obtain(held.request(None, RENEWAL_REQ))
-    assert getattr(world.last.answer, "certificate").template == "IPSECIntermediateOffline"
+    assert world.last.answer.certificate.template == "IPSECIntermediateOffline"
     world.service = world.make_service(renewal=RenewalSettings(templates=("SCEP-Client-Auth",)))
     world.clock.advance(days=3)
     refused(world, held, held.request(None, RENEWAL_REQ), 2, "renewal-template")
