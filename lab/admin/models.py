@@ -1,0 +1,245 @@
+"""What the management API takes and gives: one set of models for server, client and ``--json``.
+
+Instants are ISO 8601 in UTC; serial numbers and thumbprints are lower-case hex, as certutil has them.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from ca.records import (
+    CertificateStatus,
+    ChallengeKind,
+    RequestStatus,
+    RevocationReason,
+)
+
+if TYPE_CHECKING:
+    from ca.records import CertificateRecord, ChallengeRecord, RequestRecord
+
+ReasonName = Literal[
+    "unspecified",
+    "keyCompromise",
+    "cACompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "certificateHold",
+    "removeFromCRL",
+    "privilegeWithdrawn",
+    "aACompromise",
+]
+REASONS = {reason.rfc_name: reason for reason in RevocationReason}
+PAGE_LIMIT = 1000
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+# -- asked for -------------------------------------------------------------------------
+
+
+class ChallengeOrder(_Model):
+    """A challenge to be made."""
+
+    kind: ChallengeKind = ChallengeKind.ONE_TIME
+    validity_minutes: Annotated[int, Field(ge=1, le=100 * 366 * 24 * 60)] | Literal["default"] | None = Field(
+        default="default", description="How long it is good; null: for ever; default: as the settings say"
+    )
+    subject: str | None = Field(default=None, description="RFC 4514 text of the only subject it is good for")
+    template: str | None = Field(default=None, description="Template the request is issued under")
+    endpoint: str | None = Field(default=None, description="Name of the only endpoint it is good for")
+    label: Annotated[str, Field(max_length=200)] = ""
+    password: Annotated[SecretStr, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="The password itself; none: a random one"
+    )
+
+
+class CertificateQuery(_Model):
+    """Which certificates to list, and which page."""
+
+    status: CertificateStatus | None = None
+    template: str | None = None
+    subject: str | None = None
+    expiring_within_days: Annotated[int, Field(ge=0, le=36_500)] | None = None
+    after_id: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT)] = 100
+
+
+class RevocationOrder(_Model):
+    """A revocation; ``removeFromCRL`` takes a certificate off hold."""
+
+    reason: ReasonName = "unspecified"
+    invalidity_date: datetime | None = None
+
+
+class DenialOrder(_Model):
+    """A denial of a request."""
+
+    message: Annotated[str, Field(min_length=1, max_length=200)] = "Denied by administrator"
+
+
+# -- given -----------------------------------------------------------------------------
+
+
+class ChallengeView(_Model):
+    """A challenge, without its password."""
+
+    id: int
+    kind: ChallengeKind
+    status: Literal["usable", "spent", "expired", "revoked"]
+    created_at: datetime
+    expires_at: datetime | None
+    spent_at: datetime | None
+    revoked_at: datetime | None
+    uses: int
+    subject: str | None
+    template: str | None
+    endpoint: str | None
+    label: str
+
+    @classmethod
+    def of(cls, record: ChallengeRecord, now: datetime) -> Self:
+        """Return the view of a record as of ``now``."""
+        status: Literal["usable", "spent", "expired", "revoked"] = "usable"
+        if record.revoked_at is not None:
+            status = "revoked"
+        elif record.spent_at is not None:
+            status = "spent"
+        elif record.expires_at is not None and record.expires_at <= now:
+            status = "expired"
+        return cls(
+            id=record.id,
+            kind=record.kind,
+            status=status,
+            created_at=record.created_at,
+            expires_at=record.expires_at,
+            spent_at=record.spent_at,
+            revoked_at=record.revoked_at,
+            uses=record.uses,
+            subject=record.subject,
+            template=record.template,
+            endpoint=record.endpoint,
+            label=record.label,
+        )
+
+
+class NewChallengeView(_Model):
+    """A challenge just made: the only time its password is seen."""
+
+    password: str = Field(repr=False)
+    challenge: ChallengeView
+
+
+class CertificateView(_Model):
+    """A certificate."""
+
+    id: int
+    serial_number: str
+    subject: str
+    template: str
+    requester: str
+    status: CertificateStatus
+    not_before: datetime
+    not_after: datetime
+    issued_at: datetime
+    revoked_at: datetime | None
+    revocation_reason: ReasonName | None
+    sha1: str
+    pem: str = Field(repr=False)
+
+    @classmethod
+    def of(cls, record: CertificateRecord, now: datetime) -> Self:
+        """Return the view of a record as of ``now``; revoked outweighs expired."""
+        revocation = record.revocation
+        status = CertificateStatus.VALID if now <= record.not_after else CertificateStatus.EXPIRED
+        return cls(
+            id=record.id,
+            serial_number=f"{record.serial_number:x}",
+            subject=record.subject,
+            template=record.template,
+            requester=record.requester,
+            status=CertificateStatus.REVOKED if revocation else status,
+            not_before=record.not_before,
+            not_after=record.not_after,
+            issued_at=record.issued_at,
+            revoked_at=revocation.revoked_at if revocation else None,
+            revocation_reason=_reason_name(revocation.reason) if revocation else None,
+            sha1=record.sha1,
+            pem=pem(record.der, "CERTIFICATE"),
+        )
+
+
+class CertificatePage(_Model):
+    """One page of certificates; ``next_after_id`` asks for the next one."""
+
+    certificates: tuple[CertificateView, ...]
+    total: int
+    next_after_id: int | None
+
+
+class RequestView(_Model):
+    """A request for approval."""
+
+    id: int
+    status: RequestStatus
+    subject: str
+    template: str
+    requester: str
+    submitted_at: datetime
+    resolved_at: datetime | None
+    certificate_id: int | None
+    disposition_message: str
+
+    @classmethod
+    def of(cls, record: RequestRecord) -> Self:
+        """Return the view of a record."""
+        return cls(
+            id=record.id,
+            status=record.status,
+            subject=record.subject,
+            template=record.template,
+            requester=record.requester,
+            submitted_at=record.submitted_at,
+            resolved_at=record.resolved_at,
+            certificate_id=record.certificate_id,
+            disposition_message=record.disposition_message,
+        )
+
+
+class CrlView(_Model):
+    """A CRL and where it is published."""
+
+    issuer: str
+    file: str
+    url: str
+    number: int
+    this_update: datetime
+    next_update: datetime
+    next_publish: datetime | None
+    entries: int
+    pem: str = Field(repr=False)
+
+
+class RevokedView(_Model):
+    """A certificate just revoked or taken off hold, and the CRL that says so."""
+
+    certificate: CertificateView
+    crl: CrlView
+
+
+def pem(der: bytes, label: str) -> str:
+    """Return octets as PEM (RFC 7468)."""
+    text = b64encode(der).decode()
+    lines = "\n".join(text[start : start + 64] for start in range(0, len(text), 64))
+    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
+
+
+def _reason_name(reason: RevocationReason) -> ReasonName:
+    name: ReasonName = reason.rfc_name  # type: ignore[assignment] # the literal lists them all
+    return name

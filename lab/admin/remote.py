@@ -1,0 +1,161 @@
+"""The desk of a running lab, over its management listener."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from .desk import DeskError, DeskRefused, DeskUnavailable, Invalid, NotFound
+from .models import (
+    CertificatePage,
+    CertificateView,
+    ChallengeView,
+    CrlView,
+    NewChallengeView,
+    RequestView,
+    RevokedView,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ca.records import RequestStatus
+
+    from .models import (
+        CertificateQuery,
+        ChallengeOrder,
+        DenialOrder,
+        RevocationOrder,
+    )
+
+_TIMEOUT_SECONDS = 60
+_ERRORS: dict[int, type[DeskError]] = {
+    error.status: error for error in (Invalid, NotFound, DeskRefused, DeskUnavailable)
+}
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class RemoteDesk:
+    """Speaks to the management API at ``url``.
+
+    Raises:
+        Invalid: ``url`` is no http URL.
+
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        parts = urlsplit(url)
+        try:
+            self._host, self._port = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise Invalid(f"{url!r} is no URL of a management listener: {error}") from error
+        if parts.scheme not in ("http", "https") or not self._host:
+            raise Invalid(f"{url!r} is no URL of a management listener, expected http://host:port")
+        self._url = url
+        self._scheme = parts.scheme
+        self._base = parts.path.rstrip("/")
+        self._token = token
+
+    def new_challenge(self, order: ChallengeOrder) -> NewChallengeView:
+        """Make a challenge; the only time its password is seen."""
+        sent = order.model_dump(mode="json", exclude={"password"})
+        if order.password is not None:
+            sent["password"] = order.password.get_secret_value()
+        return _read(NewChallengeView, self._call("POST", "/api/v1/challenges", sent))
+
+    def challenges(self, *, usable_only: bool = False) -> Sequence[ChallengeView]:
+        """Return the challenges, oldest first."""
+        answer = self._call("GET", "/api/v1/challenges?" + urlencode({"usable": str(usable_only).lower()}))
+        return _read_all(ChallengeView, answer, "challenges")
+
+    def revoke_challenge(self, challenge_id: int) -> ChallengeView:
+        """Revoke a challenge that is neither spent nor revoked."""
+        return _read(ChallengeView, self._call("DELETE", f"/api/v1/challenges/{challenge_id}"))
+
+    def certificates(self, query: CertificateQuery) -> CertificatePage:
+        """Return one page of the certificates that match, oldest first."""
+        asked = urlencode(query.model_dump(mode="json", exclude_none=True))
+        return _read(CertificatePage, self._call("GET", f"/api/v1/certificates?{asked}"))
+
+    def certificate(self, selector: str) -> CertificateView:
+        """Return one certificate."""
+        return _read(CertificateView, self._call("GET", f"/api/v1/certificates/{quote(selector, safe='')}"))
+
+    def revoke_certificate(self, selector: str, order: RevocationOrder) -> RevokedView:
+        """Revoke a certificate, or take it off hold, and publish a CRL that says so."""
+        path = f"/api/v1/certificates/{quote(selector, safe='')}/revoke"
+        return _read(RevokedView, self._call("POST", path, order.model_dump(mode="json")))
+
+    def requests(self, status: RequestStatus | None = None) -> Sequence[RequestView]:
+        """Return the requests for approval, oldest first."""
+        asked = "" if status is None else "?" + urlencode({"status": status.value})
+        return _read_all(RequestView, self._call("GET", f"/api/v1/requests{asked}"), "requests")
+
+    def approve(self, request_id: int) -> CertificateView:
+        """Approve a pending request and issue its certificate."""
+        return _read(CertificateView, self._call("POST", f"/api/v1/requests/{request_id}/approve"))
+
+    def deny(self, request_id: int, order: DenialOrder) -> RequestView:
+        """Deny a pending request."""
+        path = f"/api/v1/requests/{request_id}/deny"
+        return _read(RequestView, self._call("POST", path, order.model_dump(mode="json")))
+
+    def crls(self) -> Sequence[CrlView]:
+        """Return the published CRLs."""
+        return _read_all(CrlView, self._call("GET", "/api/v1/crls"), "crls")
+
+    def publish_crls(self) -> Sequence[CrlView]:
+        """Sign and publish a new CRL of the issuing CA; return all that are published."""
+        return _read_all(CrlView, self._call("POST", "/api/v1/crls"), "crls")
+
+    def close(self) -> None:
+        """Do nothing: each call has a connection of its own."""
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        kind = http.client.HTTPSConnection if self._scheme == "https" else http.client.HTTPConnection
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        sent = None if body is None else json.dumps(body).encode()
+        with closing(kind(self._host, self._port, timeout=_TIMEOUT_SECONDS)) as connection:
+            try:
+                connection.request(method, self._base + path, sent, headers)
+                response = connection.getresponse()
+                status, content = response.status, response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise DeskUnavailable(f"no lab answers at {self._url}: {error}") from error
+        return self._answer(status, content)
+
+    def _answer(self, status: int, content: bytes) -> Any:
+        try:
+            answer = json.loads(content)
+            if 200 <= status < 300:
+                return answer
+            code, message = str(answer["error"]["code"]), str(answer["error"]["message"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DeskUnavailable(f"what answers at {self._url} is no lab (HTTP {status})") from error
+        if status == 401:
+            raise DeskUnavailable(
+                f"the lab at {self._url} wants a bearer token: give --ready-file, or set "
+                "NDES_LAB_ADMIN__TOKEN"
+            )
+        raise _ERRORS.get(status, DeskUnavailable)(message, code)
+
+
+def _read(model: type[_Model], answer: object) -> _Model:
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        raise DeskUnavailable(f"the answer is no {model.__name__}; is the lab of another version?") from error
+
+
+def _read_all(model: type[_Model], answer: Any, name: str) -> list[_Model]:
+    items = answer.get(name) if isinstance(answer, dict) else None
+    if not isinstance(items, list):
+        raise DeskUnavailable(f"the answer has no {name}; is the lab of another version?")
+    return [_read(model, item) for item in items]

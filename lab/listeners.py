@@ -1,0 +1,300 @@
+"""The embedded web server: bind first, know the address, serve later, stop without a trace.
+
+Sockets are bound before anything else happens, because their addresses go into certificates. One
+listener is one cheroot server with its own threads. What cheroot leaves open is settled here:
+
+* a connection occupies a thread only once its first octets have arrived, and a request must have
+  arrived whole within a deadline, however slowly its octets drip;
+* absolute-form request targets are served (RFC 9112 3.2.2: a server MUST accept them);
+* a refused request is answered so that a client still sending can read the answer (RFC 9112 9.6);
+* the Server header names no version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from http.client import HTTPConnection as Client
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from cheroot import makefile, server, wsgi
+from cheroot.workers.threadpool import ThreadPool
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+SERVER_NAME = "ndes-lab"
+_LINGER_SECONDS = 2.0
+_LINGER_OCTETS = 16 * 1024 * 1024
+_logger = logging.getLogger(__name__)
+
+
+class ListenerError(Exception):
+    """A listener cannot be opened; the text says which, where and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerLimits:
+    """What one client may cost: sizes in octets, times in seconds."""
+
+    threads: int = 16
+    header_octets: int = 128 * 1024  # a GET PKIOperation carries the whole message in its target
+    body_octets: int = 4 * 1024 * 1024
+    request_seconds: float = 30.0
+    idle_seconds: float = 10.0
+
+
+class Listener:
+    """One web server on one address.
+
+    Args:
+        name: what it is for, in messages.
+        host: address or name to bind.
+        port: 0 chooses a free one; read ``port`` for the real one.
+        limits: what one client may cost.
+
+    Raises:
+        ListenerError: the address cannot be bound.
+
+    """
+
+    def __init__(self, name: str, host: str, port: int, limits: ListenerLimits | None = None) -> None:
+        self.name = name
+        self.host = host
+        self._server = _Server((host, port), limits or ListenerLimits())
+        self._thread: threading.Thread | None = None
+        try:
+            self._server.prepare()
+        except OSError as error:
+            self._server.forget()
+            raise ListenerError(_why_not(name, host, port, self._server.bind_error or error)) from error
+        self.port: int = self._server.bind_addr[1]
+
+    def serve(self, application: WSGIApplication) -> None:
+        """Serve ``application`` in the background from now on."""
+        self._server.wsgi_app = application
+        self._thread = threading.Thread(target=self._server.serve, name=f"{self.name} listener", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving, finish what is under way, and join every thread; harmless when repeated."""
+        if self._thread is None:
+            self._server.stop()
+            return
+        stopping = threading.Thread(target=self._server.stop, name=f"{self.name} stopping")
+        stopping.start()
+        # The accepting thread notices the end at its next event: a connection is one.
+        while self._thread.is_alive():
+            with contextlib.suppress(OSError), socket.create_connection(self._reachable(), timeout=0.2):
+                pass
+            self._thread.join(0.02)
+        stopping.join()
+        self._thread = None
+
+    def answers(self, path: str) -> bool:
+        """Return whether a GET of ``path`` is answered with anything below 500."""
+        client = Client(*self._reachable(), timeout=10)
+        try:
+            client.request("GET", path)
+            return client.getresponse().status < 500
+        except (OSError, HTTPException):
+            return False
+        finally:
+            client.close()
+
+    def _reachable(self) -> tuple[str, int]:
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port  # noqa: S104
+
+
+def _why_not(name: str, host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; choose another for the {name} listener (0 = any free port)"
+    if error.errno == errno.EACCES:
+        return f"no permission to open port {port} on {host} for the {name} listener"
+    reason = error.strerror or str(error)
+    return f"the {name} listener cannot be opened on {host}, port {port}: {reason}"
+
+
+def _not_ready(_environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+    return []
+
+
+class _TimedSocket(socket.SocketIO):
+    """A socket to read from that keeps its connection's deadline."""
+
+    def __init__(self, sock: socket.socket, connection: _Connection) -> None:
+        super().__init__(sock, "r")
+        self._timed = sock
+        self._connection = connection
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read what is there, waiting no longer than idle time and deadline allow."""
+        usual: float = self._connection.server.timeout
+        left = self._connection.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")  # the words by which cheroot knows it
+        if left >= usual:
+            return super().readinto(buffer)
+        self._timed.settimeout(left)
+        try:
+            return super().readinto(buffer)
+        finally:
+            self._timed.settimeout(usual)
+
+
+class _Reader(makefile.StreamReader):  # type: ignore[misc]
+    """cheroot's reader over such a socket."""
+
+    def __init__(self, sock: socket.socket, bufsize: int, connection: _Connection) -> None:
+        super(makefile.StreamReader, self).__init__(_TimedSocket(sock, connection), bufsize)
+        self.bytes_read = 0
+
+
+class _Request(server.HTTPRequest):  # type: ignore[misc]
+    def __init__(self, its_server: _Server, connection: _Connection) -> None:
+        super().__init__(its_server, connection, proxy_mode=True)
+        connection.request = self
+
+    def read_request_line(self) -> bool:
+        """Read the request line; a target of two slashes is a path, not an authority (RFC 9112 3.2.1)."""
+        if not super().read_request_line():
+            return False
+        if self.uri.startswith(b"//"):
+            self.path = unquote_to_bytes(self.uri.partition(b"?")[0])
+        return True
+
+    def read_request_headers(self) -> bool:
+        """Read the headers, and refuse a length that is not digits (RFC 9112 6.3)."""
+        if not super().read_request_headers():
+            return False
+        length = self.inheaders.get(b"Content-Length", b"0").strip()
+        if not length.isdigit():
+            self.simple_response("400 Bad Request", "Content-Length is not a number")
+            return False
+        return True
+
+    def all_read(self) -> bool:
+        """Return whether the body was read to its end."""
+        return bool(self.ready) and not self.chunked_read and getattr(self.rfile, "remaining", 0) == 0
+
+
+class _Connection(server.HTTPConnection):  # type: ignore[misc]
+    RequestHandlerClass = _Request
+
+    def __init__(self, its_server: _Server, sock: socket.socket, _makefile: object) -> None:
+        self.request: _Request | None = None
+        self.deadline = 0.0
+        super().__init__(its_server, sock, self._file)
+
+    def _file(self, sock: socket.socket, mode: str, bufsize: int) -> object:
+        if "w" in mode:
+            return makefile.StreamWriter(sock, mode, bufsize)
+        return _Reader(sock, bufsize, self)
+
+    def communicate(self) -> bool:
+        """Read one request, within its deadline, and answer it."""
+        self.deadline = time.monotonic() + self.server.limits.request_seconds
+        return bool(super().communicate())
+
+    def close(self) -> None:
+        """Close, letting a client that is still sending read the answer first (RFC 9112 9.6)."""
+        if self.request is not None and not self.request.all_read() and self.server.ready:
+            self._linger()
+        super().close()
+        self.request = None
+        with contextlib.suppress(OSError):
+            self.wfile.close()  # else the descriptor stays open until a garbage collection
+
+    def _linger(self) -> None:
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+            end = time.monotonic() + _LINGER_SECONDS
+            octets = 0
+            while octets < _LINGER_OCTETS and (left := end - time.monotonic()) > 0:
+                self.socket.settimeout(left)
+                read = len(self.socket.recv(65536))
+                if not read:
+                    return
+                octets += read
+
+
+class _Pool(ThreadPool):  # type: ignore[misc]
+    def grow(self, amount: int) -> None:
+        """Start workers without waiting a tenth of a second for each to say so."""
+        self._threads.extend(self._spawn_worker() for _ in range(amount))
+
+
+class _Server(wsgi.Server):  # type: ignore[misc]
+    ConnectionClass = _Connection
+    keep_alive_conn_limit = 200
+    software = SERVER_NAME
+
+    def __init__(self, address: tuple[str, int], limits: ListenerLimits) -> None:
+        self.limits = limits
+        self.bind_error: OSError | None = None
+        self._turning_away: threading.Thread | None = None
+        super().__init__(
+            address,
+            _not_ready,
+            server_name=SERVER_NAME,
+            request_queue_size=512,
+            timeout=limits.idle_seconds,  # type: ignore[arg-type] # a socket takes a float
+            shutdown_timeout=5,
+        )
+        self.requests = _Pool(self, min=limits.threads)
+        self.max_request_header_size = limits.header_octets
+        self.max_request_body_size = limits.body_octets
+
+    def bind(self, family: int, kind: int, proto: int = 0) -> socket.socket:
+        """Bind, remembering why not."""
+        try:
+            bound: socket.socket = super().bind(family, kind, proto)
+        except OSError as error:
+            self.bind_error = error
+            raise
+        return bound
+
+    @staticmethod
+    def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
+        """Bind, closing a socket that cannot be bound."""
+        try:
+            socket_.bind(bind_addr)
+        except OSError:
+            socket_.close()
+            raise
+        return socket_
+
+    def _serve_unservicable(self) -> None:
+        self._turning_away = threading.current_thread()
+        super()._serve_unservicable()
+
+    def stop(self) -> None:
+        """Stop, join every thread, and leave nothing in the process-wide statistics."""
+        super().stop()
+        if self._turning_away is not None:
+            self._turning_away.join()
+        self.forget()
+
+    def forget(self) -> None:
+        """Leave the process-wide table of servers that cheroot keeps."""
+        statistics: dict[str, object] = getattr(logging, "statistics", {})
+        statistics.pop(f"Cheroot HTTPServer {id(self)}", None)
+
+    def process_conn(self, conn: _Connection) -> None:
+        """Hand a connection to a worker; a new one only once it has sent something."""
+        if conn.last_used is None:
+            self._connections.put(conn)
+        else:
+            super().process_conn(conn)
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        """Log what cheroot has to say."""
+        _logger.log(level, "%s", msg, exc_info=traceback)

@@ -1,0 +1,274 @@
+"""A lab that answers: listeners bound first, then the world, then everything served.
+
+The addresses of the listeners are written into certificates, so they are opened before the key
+ceremony; what connects meanwhile waits in the backlog.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import md5, sha1, sha256
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ca.folders import PkiFolder
+from ca.records import StoreUnavailable
+from crl_publisher import Republisher
+from crl_publisher.app import create_app as create_publisher_app
+from scep_server.app import create_app as create_scep_app
+
+from .admin.app import AdminFacts
+from .admin.app import create_app as create_admin_app
+from .admin.local import LocalDesk
+from .admin.models import ChallengeOrder, pem
+from .listeners import Listener
+from .ready import ReadyFacts
+from .settings import UnusableSettings
+from .world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from ca.clock import Clock
+    from scep_server.exchange import ExchangeObserver
+
+    from .settings import LabSettings
+
+_log = structlog.get_logger(__name__)
+_SMALL_BODY = 1 << 20
+
+
+class NotAnswering(Exception):
+    """A listener was opened and does not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listeners:
+    scep: Listener
+    pki: Listener
+    admin: Listener
+
+
+class RunningLab:
+    """Everything of a lab that runs: ``world``, ``desk``, URLs. `stop` ends all of it.
+
+    Args:
+        settings: how; ports 0 are replaced by free ones.
+        data_dir: the PKI's folder; a PKI is made in it if there is none.
+        clock: the time that everything goes by.
+        entropy: returns that many random octets.
+        observers: told of every SCEP exchange.
+        durable: whether what is written must survive a power cut.
+
+    Raises:
+        UnusableSettings: the management listener would be open to others without a token.
+        ListenerError: an address cannot be opened.
+        NotAnswering: a listener does not answer.
+        FolderError, UnusableKey, BadTemplate, CaError, StoreUnavailable, OSError: as `World.make`.
+
+    """
+
+    def __init__(
+        self,
+        settings: LabSettings,
+        data_dir: Path,
+        *,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        observers: Sequence[ExchangeObserver] = (),
+        durable: bool = True,
+    ) -> None:
+        self.admin_token = _admin_token(settings)
+        with contextlib.ExitStack() as undo:
+            listeners = _open_listeners(settings, undo)
+            public_host = _public_host(settings)
+            self.scep_base_url = f"http://{public_host}:{listeners.scep.port}"
+            self.admin_url = f"http://{_url_host(_admin_host(settings))}:{listeners.admin.port}"
+            effective = _with_public_url(settings, f"http://{public_host}:{listeners.pki.port}")
+            self.world = World.make(
+                PkiFolder(data_dir),
+                effective,
+                clock=clock,
+                entropy=entropy,
+                observers=observers,
+                durable=durable,
+            )
+            undo.callback(self.world.close)
+            self.world.publish_all()
+            self.desk = LocalDesk(self.world)
+            self._republisher = Republisher(
+                publish=self.world.publish_crl,
+                due=self.world.next_publication,
+                clock=clock,
+                retry=effective.publisher.retry,
+            )
+            self.world.on_publication(self._republisher.reschedule)
+            self._serve(listeners, effective)
+            undo.callback(self._republisher.stop)
+            self._republisher.start()
+            _check_answers(listeners)
+            self._undo = undo.pop_all()
+
+    def _serve(self, listeners: _Listeners, settings: LabSettings) -> None:
+        listeners.scep.serve(create_scep_app(self.world))
+        listeners.pki.serve(
+            create_publisher_app(
+                self.world.publication,
+                virtual_directory=settings.pki.virtual_directory,
+                settings=settings.publisher,
+            )
+        )
+        facts = AdminFacts(
+            version=metadata.version("ndes-lab"),
+            root_pem=self.root_pem,
+            issuing_pem=pem(self.world.authority.certificate.der, "CERTIFICATE"),
+            ready=self._why_not_ready,
+            token=self.admin_token,
+        )
+        listeners.admin.serve(create_admin_app(self.desk, facts))
+
+    def stop(self) -> None:
+        """Stop serving, finish what is under way, join every thread, close the database."""
+        self._undo.close()
+
+    @property
+    def scep_url(self) -> str:
+        """Where SCEP clients enrol."""
+        return f"{self.scep_base_url}/scep"
+
+    @property
+    def mscep_url(self) -> str:
+        """The same under NDES's path."""
+        return f"{self.scep_base_url}/certsrv/mscep/mscep.dll"
+
+    @property
+    def pki_url(self) -> str:
+        """Where CRLs and CA certificates are published."""
+        return self.world.pki.public_url
+
+    @property
+    def root_pem(self) -> str:
+        """The root's certificate."""
+        return pem(self.world.root.der, "CERTIFICATE")
+
+    def ready_facts(self) -> ReadyFacts:
+        """Return what a script needs to use this lab, with a fresh challenge."""
+        root = self.world.root.der
+        return ReadyFacts(
+            scep_url=self.scep_url,
+            mscep_url=self.mscep_url,
+            pki_url=self.pki_url,
+            admin_url=self.admin_url,
+            admin_token=self.admin_token,
+            challenge=self.desk.new_challenge(ChallengeOrder(label="made at start")).password,
+            root_pem=self.root_pem,
+            root_sha256=sha256(root).hexdigest(),
+            root_sha1=sha1(root, usedforsecurity=False).hexdigest(),
+            root_md5=md5(root, usedforsecurity=False).hexdigest(),
+            pid=os.getpid(),
+        )
+
+    def _why_not_ready(self) -> str:
+        """Return what keeps the lab from working, or an empty text."""
+        try:
+            crl = self.world.latest_crl()
+        except StoreUnavailable as error:
+            _log.error("not ready", reason=str(error))
+            return "the database cannot be used"
+        if crl is None or crl.next_update <= self.world.clock.now():
+            return "the CRL has run out"
+        return ""
+
+
+def _open_listeners(settings: LabSettings, undo: contextlib.ExitStack) -> _Listeners:
+    server = settings.server
+    wanted = (
+        ("SCEP", server.host, server.port, 2 * settings.scep.limits.maximum_body_octets),
+        ("PKI", server.host, server.pki_port, _SMALL_BODY),
+        ("management", _admin_host(settings), settings.admin.port, 2 * _SMALL_BODY),
+    )
+    opened: list[Listener] = []
+    undo.callback(_stop_all, opened)
+    for name, host, port, body_octets in wanted:
+        opened.append(Listener(name, host, port, server.limits(body_octets)))
+    return _Listeners(scep=opened[0], pki=opened[1], admin=opened[2])
+
+
+def _stop_all(listeners: list[Listener]) -> None:
+    """Stop all at once: each takes a moment to finish what is under way."""
+    with ThreadPoolExecutor(max_workers=3, thread_name_prefix="stopping") as pool:
+        list(pool.map(Listener.stop, listeners))
+
+
+def _check_answers(listeners: _Listeners) -> None:
+    for listener, path in (
+        (listeners.scep, "/scep?operation=GetCACaps"),
+        (listeners.pki, "/"),
+        (listeners.admin, "/health/live"),
+    ):
+        if not listener.answers(path):
+            raise NotAnswering(f"the {listener.name} listener on port {listener.port} does not answer")
+
+
+# -- addresses -------------------------------------------------------------------------
+
+
+def _admin_host(settings: LabSettings) -> str:
+    return settings.admin.host or settings.server.host
+
+
+def _admin_token(settings: LabSettings) -> str | None:
+    token = settings.admin.token
+    if token is not None:
+        return token.get_secret_value()
+    host = _admin_host(settings)
+    if not all(_is_loopback(address) for address in _addresses(host)):
+        raise UnusableSettings(
+            f"the management listener would be open to others on {host}: set admin.token "
+            "(NDES_LAB_ADMIN__TOKEN) or admin.token_file, or keep it on admin.host = 127.0.0.1"
+        )
+    return None
+
+
+def _addresses(host: str) -> Iterator[str]:
+    """Yield every address that a listener on ``host`` may be bound to."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise UnusableSettings(f"{host!r} is no address of this machine: {error}") from error
+    for _, _, _, _, address in found:
+        yield str(address[0]).partition("%")[0]
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback
+
+
+def _public_host(settings: LabSettings) -> str:
+    """Return the host in URLs: the machine's name where every address is listened on."""
+    host = settings.server.public_host
+    if host is None:
+        host = settings.server.host
+        if any(ipaddress.ip_address(address).is_unspecified for address in _addresses(host)):
+            host = socket.gethostname()
+    return _url_host(host)
+
+
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _with_public_url(settings: LabSettings, url: str) -> LabSettings:
+    """Return the settings with the publisher's real address, unless somebody has chosen another."""
+    if "public_url" in settings.pki.model_fields_set:
+        return settings
+    pki = settings.pki.model_copy(update={"public_url": url})
+    return settings.model_copy(update={"pki": pki})

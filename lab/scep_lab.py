@@ -1,0 +1,261 @@
+"""A whole lab in process, for tests: free ports, nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from ca.clock import SystemClock
+from ca.records import CertificateFilter, CertificateStatus
+
+from .access_log import AccessLog
+from .admin.models import (
+    CertificateQuery,
+    CertificateView,
+    ChallengeOrder,
+    ReasonName,
+    RevocationOrder,
+)
+from .logs import route_to_standard_logging
+from .running import RunningLab
+from .settings import LabSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from ca.clock import Clock
+    from ca.records import CertificateRecord, CrlRecord
+
+    from .admin.local import LocalDesk
+    from .world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beginning:
+    """What a fresh PKI holds: the RA's certificates and the first CRL."""
+
+    certificates: tuple[CertificateRecord, ...]
+    crl: CrlRecord | None
+    published: tuple[tuple[str, bytes], ...]
+
+    @classmethod
+    def of(cls, world: World) -> Self:
+        with world.store.reading() as transaction:
+            found = transaction.find_certificates(CertificateFilter(), now=world.clock.now())
+        return cls(certificates=tuple(found), crl=world.latest_crl(), published=_published(world))
+
+
+class ScepLab:
+    """A lab of one's own: SCEP, PKI and management listeners on free ports of 127.0.0.1.
+
+    Use it as a context manager, or call `start` and `stop`. Everything is kept in a temporary folder
+    that is removed at the end.
+
+    Args:
+        settings: settings by section, as in the TOML file, such as
+            ``{"scep": {"endpoints": {"default": {"challenge": "none"}}}}``.
+        clock: the time that the lab goes by.
+
+    Raises:
+        pydantic.ValidationError: a setting is unknown or bad.
+
+    """
+
+    def __init__(self, settings: Mapping[str, Any] | None = None, *, clock: Clock | None = None) -> None:
+        chosen = LabSettings.model_validate(dict(settings or {}))
+        self._settings = chosen.model_copy(
+            update={
+                "server": chosen.server.model_copy(
+                    update={
+                        name: 0 for name in ("port", "pki_port") if name not in chosen.server.model_fields_set
+                    }
+                ),
+                "admin": chosen.admin.model_copy(
+                    update={} if "port" in chosen.admin.model_fields_set else {"port": 0}
+                ),
+            }
+        )
+        self._clock: Clock = clock or SystemClock()
+        self._undo = contextlib.ExitStack()
+        self._running: RunningLab | None = None
+        self._beginning: _Beginning | None = None
+        self._root_pem_path: Path | None = None
+
+    # -- life --------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Make the PKI and serve it."""
+        if self._running is not None:
+            raise RuntimeError("this lab is running already")
+        route_to_standard_logging()
+        with contextlib.ExitStack() as undo:
+            folder = Path(tempfile.mkdtemp(prefix="ndes-lab-"))
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            running = RunningLab(
+                self._settings,
+                folder / "pki",
+                clock=self._clock,
+                entropy=os.urandom,
+                observers=(AccessLog(),),
+                durable=False,
+            )
+            undo.callback(running.stop)
+            self._root_pem_path = folder / "root.pem"
+            self._root_pem_path.write_text(running.root_pem)
+            self._beginning = _Beginning.of(running.world)
+            self._running = running
+            self._undo = undo.pop_all()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving and remove everything; harmless when repeated."""
+        self._running = None
+        self._undo.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def reset(self) -> None:
+        """Make the lab as it was when it had just started; keys, certificates and ports stay."""
+        world, beginning = self.world, self._beginning
+        if beginning is None:
+            raise RuntimeError("this lab is not running")
+        world.store.reset()
+        with world.store.transaction() as transaction:
+            for certificate in beginning.certificates:
+                transaction.add_certificate(certificate, certificate.issued_at)
+            if beginning.crl is not None:
+                while transaction.next_crl_number(beginning.crl.issuer_key_id) < beginning.crl.number:
+                    continue
+                transaction.add_crl(beginning.crl)
+        world.service = world.new_service()
+        if _published(world) != beginning.published:
+            world.publication.withdraw()
+            world.publish_all()
+
+    # -- what it is --------------------------------------------------------------------
+
+    @property
+    def world(self) -> World:
+        """The parts the lab is made of."""
+        return self._lab.world
+
+    @property
+    def desk(self) -> LocalDesk:
+        """The desk of CA and RA."""
+        return self._lab.desk
+
+    @property
+    def scep_url(self) -> str:
+        """Where SCEP clients enrol."""
+        return self._lab.scep_url
+
+    @property
+    def mscep_url(self) -> str:
+        """The same under NDES's path."""
+        return self._lab.mscep_url
+
+    @property
+    def pki_url(self) -> str:
+        """Where CRLs and CA certificates are published."""
+        return self._lab.pki_url
+
+    @property
+    def admin_url(self) -> str:
+        """The management listener."""
+        return self._lab.admin_url
+
+    @property
+    def root_pem(self) -> str:
+        """The root's certificate."""
+        return self._lab.root_pem
+
+    @property
+    def root_pem_path(self) -> Path:
+        """A file that holds it."""
+        if self._root_pem_path is None:
+            raise RuntimeError("this lab is not running")
+        return self._root_pem_path
+
+    @property
+    def root_sha256(self) -> str:
+        """The root's SHA-256 thumbprint, lower-case hex."""
+        return self.world.root.sha256
+
+    # -- what one does with it ---------------------------------------------------------
+
+    def new_challenge(
+        self,
+        *,
+        subject: str | None = None,
+        template: str | None = None,
+        endpoint: str | None = None,
+        static: bool = False,
+        password: str | None = None,
+        validity_minutes: int | None = 60,
+        label: str = "",
+    ) -> str:
+        """Return a new challenge password, good once unless ``static``."""
+        order = ChallengeOrder.model_validate(
+            {
+                "kind": "static" if static else "one-time",
+                "subject": subject,
+                "template": template,
+                "endpoint": endpoint,
+                "password": password,
+                "validity_minutes": validity_minutes,
+                "label": label,
+            }
+        )
+        return self.desk.new_challenge(order).password
+
+    def certificates(
+        self,
+        *,
+        status: CertificateStatus | None = None,
+        template: str | None = None,
+        subject: str | None = None,
+    ) -> Sequence[CertificateView]:
+        """Return the certificates the CA has issued, the RA's own included, oldest first."""
+        found: list[CertificateView] = []
+        after: int | None = 0
+        while after is not None:
+            query = CertificateQuery(
+                status=status, template=template, subject=subject, after_id=after, limit=1000
+            )
+            page = self.desk.certificates(query)
+            found += page.certificates
+            after = page.next_after_id
+        return found
+
+    def revoke(
+        self, certificate: CertificateView | str, reason: ReasonName = "unspecified"
+    ) -> CertificateView:
+        """Revoke a certificate, by number, serial number or thumbprint, and publish a CRL."""
+        selector = certificate if isinstance(certificate, str) else str(certificate.id)
+        return self.desk.revoke_certificate(selector, RevocationOrder(reason=reason)).certificate
+
+    def publish_crls(self) -> None:
+        """Sign and publish a new CRL."""
+        self.desk.publish_crls()
+
+    @property
+    def _lab(self) -> RunningLab:
+        if self._running is None:
+            raise RuntimeError("this lab is not running")
+        return self._running
+
+
+def _published(world: World) -> tuple[tuple[str, bytes], ...]:
+    return tuple((file.name, file.content) for file in world.publication.files())

@@ -1,0 +1,243 @@
+"""One PKI with everything that serves it, put together: the composition of CA, RA and publisher.
+
+Made from a folder and settings; knows no sockets. Every collaborator is an attribute, so that
+whoever wants another one in its place finds it here.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+from cryptography import x509
+
+from ca.ceremony import hold_ceremony
+from ca.challenges import ChallengeBook
+from ca.errors import CaError
+from ca.opening import (
+    open_authority,
+    open_challenge_digest_key,
+    open_registration_keys,
+    open_root_certificate,
+    open_root_crl,
+    open_store,
+    root_locations,
+)
+from ca.records import CrlKind
+from crl_publisher import CaCertificate, Publication, PublicationRefused, SignedCrl, Superseded
+from scep_server.operations import ScepService
+from scep_server.protocol.codec import ScepCodec
+from scep_server.ra import RaIdentity, RegistrationAuthority
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from ca.clock import Clock
+    from ca.folders import PkiFolder
+    from ca.opening import KeyAndCertificate
+    from ca.records import CrlRecord
+    from scep_server.exchange import ExchangeObserver, HttpExchangeRequest, HttpReply
+
+    from .settings import LabSettings
+
+_log = structlog.get_logger(__name__)
+
+
+class World:
+    """A PKI, open for serving. The root's key is no part of it.
+
+    Is itself what `scep_server.app.create_app` serves, so that ``service`` may be replaced while
+    requests come in. Nothing is published until `publish_all`.
+
+    Raises:
+        FolderError: there is no PKI, or a file of it is missing or broken.
+        UnusableKey: a key's file and the passphrase do not belong together.
+        BadTemplate: one of the user's templates cannot be used.
+        CaError: key and certificate do not belong together.
+        StoreUnavailable: the database cannot be used.
+        OSError: the folder cannot be written.
+
+    """
+
+    def __init__(
+        self,
+        folder: PkiFolder,
+        settings: LabSettings,
+        *,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        observers: Sequence[ExchangeObserver] = (),
+        durable: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.pki = settings.pki
+        self.clock = clock
+        self.entropy = entropy
+        self.observers = tuple(observers)
+        self.codec = ScepCodec()
+        self.root = open_root_certificate(folder)
+        self.root_locations = root_locations(folder, self.pki)
+        self.authority = open_authority(folder, self.pki, clock=clock, entropy=entropy)
+        keys = open_registration_keys(folder, self.pki)
+        self.registration_authority = RegistrationAuthority(
+            signing=_identity(keys.signing), encryption=_identity(keys.encryption)
+        )
+        self.challenges = ChallengeBook(
+            digest_key=open_challenge_digest_key(folder, self.pki),
+            clock=clock,
+            entropy=entropy,
+            sealing=any(endpoint.password_recipients for endpoint in settings.scep.endpoints.values()),
+        )
+        self.publication = Publication(folder.published, clock, durable=durable)
+        self._signing = threading.Lock()
+        self._told: list[Callable[[datetime], None]] = []
+        self.store = open_store(folder, durable=durable)
+        self.service = self.new_service()
+
+    @classmethod
+    def make(
+        cls,
+        folder: PkiFolder,
+        settings: LabSettings,
+        *,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        observers: Sequence[ExchangeObserver] = (),
+        durable: bool = True,
+    ) -> World:
+        """Return the world of a folder, after holding the key ceremony if there is no PKI in it.
+
+        Raises as the ceremony and opening do.
+        """
+        if not folder.settle():
+            hold_ceremony(folder, settings.pki, clock=clock, entropy=entropy, durable=durable)
+        return cls(folder, settings, clock=clock, entropy=entropy, observers=observers, durable=durable)
+
+    def new_service(self) -> ScepService:
+        """Return a SCEP server over what this world has now."""
+        return ScepService(
+            settings=self.settings.scep,
+            authority=self.authority,
+            registration_authority=self.registration_authority,
+            challenges=self.challenges,
+            store=self.store,
+            clock=self.clock,
+            entropy=self.entropy,
+            codec=self.codec,
+            observers=self.observers,
+        )
+
+    @property
+    def maximum_body_octets(self) -> int:
+        """The longest body of a SCEP request that is read."""
+        return self.service.maximum_body_octets
+
+    def handle(self, request: HttpExchangeRequest) -> HttpReply:
+        """Answer one SCEP request."""
+        return self.service.handle(request)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.store.close()
+
+    # -- publishing --------------------------------------------------------------------
+
+    def on_publication(self, tell: Callable[[datetime], None]) -> None:
+        """Have ``tell`` called, after each publication, with the instant the next one is due."""
+        self._told.append(tell)
+
+    def publish_all(self) -> None:
+        """Publish CA certificates and CRLs; sign a CRL first where the last one is no longer good.
+
+        What fails a check is logged and left out: a lab whose root CRL ran out still serves.
+        """
+        crl = self.latest_crl()
+        try:
+            if crl is None or crl.next_update <= self.clock.now():
+                crl = self._sign()
+        except CaError as error:
+            _log.warning("no CRL can be signed", reason=str(error))
+        for item in self.publishable(crl):
+            try:
+                self.publication.publish(item)
+            except Superseded:
+                continue
+            except PublicationRefused as error:
+                _log.warning("left out of the publication", file=item.name, reason=str(error))
+
+    def publish_crl(self) -> datetime:
+        """Sign a new CRL of the issuing CA, publish it, and return when the next one is due.
+
+        Raises:
+            CaError: it cannot be signed.
+            PublicationRefused: it fails a check; the last good one stays.
+            StoreUnavailable, OSError: database or folder cannot be written.
+
+        """
+        with self._signing:
+            crl = self._sign()
+            try:
+                self.publication.publish(self._signed_crl(crl))
+            except Superseded:  # another process at the same folder was faster with a later one
+                _log.info("a later CRL is published already", number=crl.number)
+        for tell in self._told:
+            tell(crl.next_publish)
+        _log.info("CRL published", number=crl.number, entries=crl.entries, next=crl.next_publish.isoformat())
+        return crl.next_publish
+
+    def next_publication(self) -> datetime:
+        """Return when the next CRL is due; now, if there is none."""
+        crl = self.latest_crl()
+        return self.clock.now() if crl is None else crl.next_publish
+
+    def latest_crl(self) -> CrlRecord | None:
+        """Return the last CRL that was signed."""
+        with self.store.reading() as transaction:
+            return transaction.latest_crl(self.authority.issuer_key_id, CrlKind.BASE)
+
+    def publishable(self, crl: CrlRecord | None) -> tuple[SignedCrl | CaCertificate, ...]:
+        """Return everything that is published, with ``crl`` as the issuing CA's."""
+        root, issuing = self.root, self.authority.certificate
+        items = (
+            CaCertificate(name=self.root_locations.certificate_file, der=root.der, issuer=root.der),
+            CaCertificate(name=self.authority.locations.certificate_file, der=issuing.der, issuer=root.der),
+            SignedCrl(name=self.root_locations.crl_file, der=open_root_crl(self.folder), issuer=root.der),
+        )
+        return items if crl is None else (*items, self._signed_crl(crl))
+
+    def misdirections(self) -> tuple[str, ...]:
+        """Return, in plain words, where the issuing CA's certificate sends clients elsewhere."""
+        expected = (*self.root_locations.crl_urls, *self.root_locations.ca_issuers_urls)
+        return tuple(
+            f"the issuing CA's certificate names {url}, but this lab publishes at {self.pki.public_url}"
+            for url in _urls_in(self.authority.certificate.der)
+            if url not in expected
+        )
+
+    def _sign(self) -> CrlRecord:
+        with self.store.transaction() as transaction:
+            return self.authority.sign_crl(transaction)
+
+    def _signed_crl(self, crl: CrlRecord) -> SignedCrl:
+        return SignedCrl(
+            name=self.authority.locations.crl_file, der=crl.der, issuer=self.authority.certificate.der
+        )
+
+
+def _identity(pair: KeyAndCertificate) -> RaIdentity:
+    return RaIdentity(certificate=pair.certificate, key=pair.key)
+
+
+def _urls_in(certificate: bytes) -> list[str]:
+    """Return the CDP and AIA URLs of a certificate."""
+    extensions = x509.load_der_x509_certificate(certificate).extensions
+    names: list[x509.GeneralName] = []
+    for extension in extensions:
+        if isinstance(extension.value, x509.CRLDistributionPoints):
+            names += [name for point in extension.value for name in point.full_name or ()]
+        elif isinstance(extension.value, x509.AuthorityInformationAccess):
+            names += [access.access_location for access in extension.value]
+    return [name.value for name in names if isinstance(name, x509.UniformResourceIdentifier)]
