@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cheroot.wsgi import Server
+from scep_world import Client, World
 from structlog.testing import capture_logs
 
 from scep_server.app import create_app, read_request
@@ -16,6 +17,7 @@ from scep_server.exchange import HttpExchangeRequest, HttpReply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LIMIT = 2048
 
@@ -185,3 +187,37 @@ def test_length_that_is_no_number_reads_nothing(declared: str) -> None:
 def test_body_that_ends_early_is_not_complete() -> None:
     request = read_request({"wsgi.input": io.BytesIO(b"abc"), "CONTENT_LENGTH": "4"}, LIMIT)
     assert (request.body, request.body_complete) == (b"abc", False)
+
+
+def test_each_operation_has_its_exact_content_type_on_the_wire(tmp_path: Path) -> None:
+    """certmonger and scepclient compare the whole header."""
+    world = World(tmp_path)
+    server = Server(("127.0.0.1", 0), create_app(world.service), numthreads=2)
+    server.prepare()
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    try:
+        message = Client(world=world).request(world.new_challenge())
+        found = []
+        for line, body in (
+            (b"GET /scep?operation=GetCACaps", b""),
+            (b"GET /scep?operation=GetCACert", b""),
+            (b"POST /scep?operation=PKIOperation", message),
+            (b"POST /scep?operation=PKIOperation", b"garbage"),
+            (b"GET /nowhere", b""),
+        ):
+            head, _ = _exchange(
+                server.bind_addr, line + b" HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
+            found.append(_header(head, b"Content-Type"))
+            assert _header(head, b"Content-Length") is not None
+    finally:
+        server.stop()
+        thread.join()
+    assert found == [
+        b"text/plain",
+        b"application/x-x509-ca-ra-cert",
+        b"application/x-pki-message",
+        b"text/plain",
+        b"text/plain",
+    ]
