@@ -60,23 +60,20 @@ def verify_chain(leaf_pem: bytes, *, root_pem: Path, folder: Path) -> Publicatio
     return publication
 
 
-def verify_cert_rep(cert_rep: bytes, *, root_pem: Path, issuer_pem: Path) -> bytes:
+def verify_cert_rep(cert_rep: bytes, *, chain_pem: Path) -> bytes:
     """openssl cms and smime both verify the signature, cms also the signer up to the root.
 
     Returns the eContent. Both are asked because they differ: cms insists on contentType, and each
-    of them has its own idea of an absent eContent.
+    of them has its own idea of an absent eContent. ``chain_pem`` holds root and issuing CA, because
+    openssl 3.0 looks for the signer's issuers among trusted certificates only; the chain has to reach
+    the self-signed root nevertheless.
     """
     openssl = require_peer("openssl")
     for program in ("cms", "smime"):
         run_well([openssl, program, "-verify", "-noverify", "-binary", "-inform", "DER"], stdin=cert_rep)
-    done = run_well(
-        [
-            *(openssl, "cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any"),
-            *("-CAfile", root_pem, "-certfile", issuer_pem, "-no-CApath", "-no-CAstore"),
-        ],
-        stdin=cert_rep,
-    )
-    return done.stdout
+    words = ["cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any", "-x509_strict"]
+    words += ["-CAfile", str(chain_pem), "-no-CApath", "-no-CAstore"]
+    return run_well([openssl, *words], stdin=cert_rep).stdout
 
 
 def decrypt_envelope(envelope: bytes, key: Path) -> bytes:
