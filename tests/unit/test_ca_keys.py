@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import stat
@@ -219,3 +220,18 @@ def test_rejects_kind_of_key_that_is_not_ours(foreign: rsa.RSAPrivateKey | ed255
 
 def test_text_of_a_key_shows_kind_and_identifier_only(rsa_key: PrivateKey) -> None:
     assert repr(rsa_key) == f"<PrivateKey rsa-2048 {rsa_key.subject_key_id.hex()}>"
+
+
+def test_refuses_an_rsa_key_whose_numbers_do_not_belong_together() -> None:
+    numbers = rsa.generate_private_key(65537, 2048).private_numbers()
+    public = numbers.public_numbers
+    body = der.sequence(
+        *map(
+            der.integer,
+            (0, public.n, public.e, numbers.d + 2, numbers.p, 0, numbers.dmp1, numbers.dmq1, numbers.iqmp),
+        )
+    )
+    text = base64.encodebytes(body).decode()
+    pem = f"-----BEGIN RSA PRIVATE KEY-----\n{text}-----END RSA PRIVATE KEY-----\n".encode()
+    with pytest.raises(UnusableKey, match="do not belong together"):
+        PrivateKey.from_pem(pem, None)
