@@ -7,6 +7,7 @@ under which template, with which algorithms. Does not live here: reading files o
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -128,7 +129,7 @@ class EndpointSettings(_Settings):
         default="anyone", description="Who gets the CRL by GetCRL."
     )
 
-    @property
+    @cached_property
     def algorithm_policy(self) -> AlgorithmPolicy:
         """Return what the codec lets in."""
         return AlgorithmPolicy(

@@ -63,6 +63,7 @@ class SignerJudge:
 
     def __init__(self, *, issuers: Iterable[CertificateInfo], reserved_keys: Iterable[bytes]) -> None:
         self._issuers = tuple((issuer, x509.load_der_x509_certificate(issuer.der)) for issuer in issuers)
+        self._names = frozenset(issuer.subject_der for issuer, _ in self._issuers)
         self._reserved = frozenset(map(key_digest, reserved_keys))
 
     def is_reserved(self, public_key_der: bytes) -> bool:
@@ -82,11 +83,12 @@ class SignerJudge:
 
         ``grace`` is how long after its end a certificate still authenticates.
         """
+        if signer.self_issued and signer.issuer_der not in self._names:
+            return _self_signed(checks)
         named = [pair for pair in self._issuers if names.same_name(pair[0].subject_der, signer.issuer_der)]
         if not named:
-            if signer.self_issued or names.same_name(signer.issuer_der, signer.subject_der):
-                checks.passed("signer", "RFC 8894 2.3", "self-signed; only its key is used")
-                return SelfSigned()
+            if names.same_name(signer.issuer_der, signer.subject_der):
+                return _self_signed(checks)
             return _fail(
                 checks, Refusal.SIGNER_FOREIGN, "certificate of another CA", "self-signed, or one of this CA"
             )
@@ -125,6 +127,11 @@ class SignerJudge:
                 checks, Refusal.SIGNER_UNRECORDED, "certificate is not on record", "one this CA recorded"
             )
         return _judge_record(record, certificate, checks, now=now, grace=grace)
+
+
+def _self_signed(checks: CheckList) -> SelfSigned:
+    checks.passed("signer", "RFC 8894 2.3", "self-signed; only its key is used")
+    return SelfSigned()
 
 
 def _judge_record(
