@@ -44,13 +44,13 @@ class SignerInfoParts:
         """Return the content octets of the SET of attributes."""
         return b"".join(encode_attribute(oid, value) for oid, value in self.attributes)
 
-    def encode(self, signature: bytes) -> bytes:
-        """Return the SignerInfo with ``signature``."""
+    def encode(self, signature: bytes, attributes_content: bytes) -> bytes:
+        """Return the SignerInfo with ``signature`` and the content octets of its attributes."""
         return der.sequence(
             der.integer(self.version),
             self.signer_id_der,
             self.digest_algorithm_der,
-            der.explicit(0, self.attributes_content()),
+            der.explicit(0, attributes_content),
             self.signature_algorithm_der,
             der.octet_string(signature),
         )
@@ -75,8 +75,10 @@ class SignedDataParts:
         """Return what the signature is over: the attributes as a SET (RFC 5652 5.4)."""
         return der.tlv(der.SET, self.signer.attributes_content())
 
-    def encode(self, signature: bytes) -> bytes:
-        """Return the ContentInfo with ``signature``."""
+    def encode(self, signature: bytes, attributes_content: bytes | None = None) -> bytes:
+        """Return the ContentInfo with ``signature``; ``attributes_content`` if it is at hand already."""
+        if attributes_content is None:
+            attributes_content = self.signer.attributes_content()
         content = b"" if self.content is None else der.explicit(0, der.octet_string(self.content))
         signed = der.sequence(
             der.integer(self.version),
@@ -84,7 +86,7 @@ class SignedDataParts:
             der.sequence(der.oid(self.content_type_oid), content),
             der.explicit(0, *self.certificates) if self.certificates else b"",
             der.explicit(1, *self.crls) if self.crls else b"",
-            der.tlv(der.SET, self.signer.encode(signature)),
+            der.tlv(der.SET, self.signer.encode(signature, attributes_content)),
         )
         return der.sequence(der.oid(ID_SIGNED_DATA), der.explicit(0, signed))
 
@@ -142,4 +144,5 @@ def make_parts(
 
 def sign_parts(parts: SignedDataParts, signer: MessageSigner, digest: DigestAlgorithm) -> bytes:
     """Return the signed ContentInfo."""
-    return parts.encode(signer.sign(parts.attributes_to_be_signed(), digest))
+    attributes_content = parts.signer.attributes_content()
+    return parts.encode(signer.sign(der.tlv(der.SET, attributes_content), digest), attributes_content)
