@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -48,11 +48,17 @@ def _positive(period: Period) -> Period:
     return period
 
 
+def _rsa(kind: KeyKind) -> KeyKind:
+    if not kind.is_rsa:
+        raise ValueError(f"{kind.value} cannot decrypt, expected rsa-2048, rsa-3072 or rsa-4096")
+    return kind
+
+
 DistinguishedName = Annotated[str, AfterValidator(_distinguished_name)]
 CommonName = Annotated[str, AfterValidator(_common_name)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 PositivePeriod = Annotated[PeriodSetting, AfterValidator(_positive)]
-RsaKeyKind = Literal[KeyKind.RSA_2048, KeyKind.RSA_3072, KeyKind.RSA_4096]
+RsaKeyKind = Annotated[KeyKind, AfterValidator(_rsa)]
 
 
 class PkiSettings(BaseModel):
