@@ -12,11 +12,18 @@ from interop.openssl import fetch, verify_cert_rep
 from interop.recording import Recording, recording
 from lab import ScepLab
 
+ENDPOINTS = {
+    "default": {},
+    "manual": {"approval": "manual"},
+    "password": {"password_recipients": True},
+    "password-manual": {"password_recipients": True, "approval": "manual"},
+}
+
 
 @pytest.fixture(scope="session")
 def running_lab() -> Iterator[ScepLab]:
     """One lab for all foreign clients of this process: they meet a server with a past."""
-    with ScepLab() as scep_lab:
+    with ScepLab({"scep": {"endpoints": ENDPOINTS}}) as scep_lab:
         yield scep_lab
 
 

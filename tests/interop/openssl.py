@@ -69,8 +69,7 @@ def verify_cert_rep(cert_rep: bytes, *, chain_pem: Path) -> bytes:
     the self-signed root nevertheless.
     """
     openssl = require_peer("openssl")
-    for program in ("cms", "smime"):
-        run_well([openssl, program, "-verify", "-noverify", "-binary", "-inform", "DER"], stdin=cert_rep)
+    run_well([openssl, "smime", "-verify", "-noverify", "-binary", "-inform", "DER"], stdin=cert_rep)
     words = ["cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any", "-x509_strict"]
     words += ["-CAfile", str(chain_pem), "-no-CApath", "-no-CAstore"]
     return run_well([openssl, *words], stdin=cert_rep).stdout
@@ -80,6 +79,18 @@ def decrypt_envelope(envelope: bytes, key: Path) -> bytes:
     """openssl cms decrypts a pkcsPKIEnvelope with the recipient's key."""
     words = ["cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", str(key)]
     return run_well([require_peer("openssl"), *words], stdin=envelope).stdout
+
+
+def decrypt_with_password(envelope: bytes, password: str) -> bytes:
+    """openssl cms decrypts a pkcsPKIEnvelope that is enveloped under a password."""
+    words = ["cms", "-decrypt", "-binary", "-inform", "DER", "-pwri_password", password]
+    return run_well([require_peer("openssl"), *words], stdin=envelope).stdout
+
+
+def content(cert_rep: bytes) -> bytes:
+    """The eContent of a CertRep, once openssl has verified its signature."""
+    words = ["cms", "-verify", "-noverify", "-binary", "-inform", "DER"]
+    return run_well([require_peer("openssl"), *words], stdin=cert_rep).stdout
 
 
 def degenerate_certificates(degenerate: bytes) -> list[bytes]:
