@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import pytest
+from flow.stand import Stand
+from forge.bench import Bench, Log
 from forge.keys import KeyPool
 
 
 @pytest.fixture(scope="session")
 def key_pool() -> KeyPool:
     return KeyPool()
+
+
+@pytest.fixture(scope="session")
+def log() -> Iterator[Log]:
+    """Everything that is logged, from debug upwards, whoever logs it."""
+    handler, root = Log(), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield handler
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def bench(key_pool: KeyPool, log: Log) -> Iterator[Bench]:
+    """The lab that most rows are sent to."""
+    stand = Stand()
+    yield Bench(stand, key_pool, log)
+    stand.close()
+
+
+@pytest.fixture(scope="session")
+def another_stand() -> Iterator[Stand]:
+    stand = Stand()
+    yield stand
+    stand.close()
+
+
+@pytest.fixture
+def fresh_bench(another_stand: Stand, key_pool: KeyPool, log: Log) -> Bench:
+    """A lab as if just started, for tests that move its clock far or take something away."""
+    another_stand.begin_again()
+    return Bench(another_stand, key_pool, log)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
+import os
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
@@ -49,9 +51,11 @@ def as_get(encode: Callable[[bytes], str], *, path: str = "", want: Callable[[by
     """Return a builder of a GET PKIOperation whose message parameter is what ``encode`` makes of it."""
 
     def build(bench: Bench) -> HttpRequest:
+        sizes = itertools.count(10)
         pki = bench.request()
         while want is not None and not want(pki.message):
-            pki = bench.request()
+            # Another length of the transactionID makes another length of the message.
+            pki = bench.request(message={"transaction_id": os.urandom(next(sizes)).hex()})
         query = "operation=PKIOperation&message=" + encode(pki.message)
         top = wire.request_line(_at(bench, path), "GET", query) + wire.headers({"Connection": "close"})
         return HttpRequest(octets=top, pki=pki)

@@ -361,7 +361,7 @@ def without_decryption(kind: str, endpoint: str = "pwri") -> Build:
             "ed25519": bench.keys.ed25519,
             "dsa": lambda: bench.keys.dsa,
         }[kind]()
-        challenge = bench.new_challenge(sealed=True)
+        challenge = bench.new_challenge()
         digest_name = "sha512" if kind == "ed25519" else "sha256"
         return bench.request(
             key=key,

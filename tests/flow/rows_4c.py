@@ -399,7 +399,7 @@ def password(
 
     def build(bench: Bench) -> PkiRequest:
         key: Key = bench.keys.fresh() if rsa else bench.keys.ec()
-        challenge = bench.new_challenge(sealed=True)
+        challenge = bench.new_challenge()
         used = b"not the password" if wrong else challenge.encode()
         return bench.request(
             key=key,

@@ -393,7 +393,7 @@ def _used(bench: Bench) -> PkiRequest:
 
 def _revoked(bench: Bench) -> PkiRequest:
     challenge = bench.new_challenge()
-    bench.desk.revoke_challenge(challenge)
+    bench.desk.revoke_newest_challenge()
     return bench.request(challenge=challenge)
 
 

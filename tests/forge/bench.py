@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 import sqlite3
 import traceback
 from collections.abc import Sequence
@@ -40,7 +41,10 @@ class Desk(Protocol):
     def approve(self, transaction_id: str) -> None: ...
     def deny(self, transaction_id: str) -> None: ...
     def revoke(self, certificate: bytes) -> None: ...
-    def revoke_challenge(self, challenge: str) -> None: ...
+    def reserved_keys(self) -> dict[str, tuple[Key, bytes]]: ...
+    def forget_crls(self) -> None: ...
+    def second_opinion(self, request: PkiRequest, reply: Reply) -> None: ...
+    def revoke_newest_challenge(self) -> None: ...
     def advance(self, time: timedelta) -> None: ...
 
 
@@ -75,6 +79,7 @@ class PkiRequest:
     csr: CsrForge | None = None
     forged: PkiMessage | None = None
     challenge: str | None = None
+    prior: tuple[bytes, ...] = ()  # certificates that the answer is to be compared with
 
     def send(self, bench: Bench) -> wire.Response:
         """Post the message as strongSwan does, without a Content-Type."""
@@ -133,6 +138,10 @@ class Bench:
     def url(self, endpoint: str = "default") -> str:
         """Return the URL of an endpoint."""
         return self.desk.url(endpoint)
+
+    def forget_bundle(self) -> None:
+        """Ask for the CA's certificates anew the next time."""
+        self._bundle = []
 
     @property
     def bundle(self) -> list[bytes]:
@@ -302,9 +311,21 @@ class Bench:
         demand(length == str(len(response.body)), f"Content-Length is {length}, body {len(response.body)}")
         reply = read_reply(response.body)
         check_reply(reply, request.sent, self.bundle)
+        self.desk.second_opinion(request, reply)
+        self._demand_fixed_words(request, reply.fail_info_text)
         nonce = reply.attributes["2.16.840.1.113733.1.9.5"].content
         demand(self.nonces.setdefault(nonce, response) is response, "senderNonce is not fresh")
         return reply
+
+    @staticmethod
+    def _demand_fixed_words(request: PkiRequest, text: str) -> None:
+        """Check that failInfoText has nothing of the sender, of an exception or of the machine (N131)."""
+        own = [request.sent.transaction_id, request.challenge or ""]
+        subject = request.csr.subject if request.csr else b""
+        own += [match.decode() for match in re.findall(rb"[\w.-]{6,}", subject)]
+        shown = [one for one in own if len(one) > 3 and one in text]
+        demand(not shown, f"failInfoText {text!r} repeats what was sent: {shown}")
+        demand(not re.search(r"[/\\<>{}@=_]|0x|Error|Exception|\.py", text), f"failInfoText {text!r}")
 
     def send(self, request: PkiRequest) -> Reply:
         """Send a request and return its checked reply."""
@@ -366,9 +387,17 @@ class Bench:
             tables[name] = (len(rows), hashlib.sha256(repr(rows).encode()).hexdigest())
         return State(tables)
 
+    def count(self, word: str) -> int:
+        """Return how many rows the table with this word in its name has."""
+        (rows,) = [rows for name, (rows, _) in self.state().tables.items() if word in name]
+        return rows
+
     def demand_unchanged(self, before: State) -> None:
-        """Check that the database holds what it held before: no side effect."""
-        changed = before.difference(self.state())
+        """Check that the database holds what it held before: no side effect.
+
+        CRLs are left out: they are signed when they are due, whoever asks what meanwhile.
+        """
+        changed = [name for name in before.difference(self.state()) if "crl" not in name]
         demand(not changed, f"a refused request left something in {', '.join(changed)}")
 
     def demand_quiet(self, mark: int, response: wire.Response | None = None) -> None:

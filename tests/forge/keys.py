@@ -21,6 +21,7 @@ from . import asn1
 
 RSA = "1.2.840.113549.1.1.1"
 RSA_PSS = "1.2.840.113549.1.1.10"
+DER = serialization.Encoding.DER
 MGF1 = "1.2.840.113549.1.1.8"
 EC_KEY = "1.2.840.10045.2.1"
 ED25519 = "1.3.101.112"

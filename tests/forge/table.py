@@ -6,6 +6,7 @@ happened. An `Outcome` says what the answer is; outcomes that refuse have no sid
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -101,9 +102,13 @@ class Fail(Outcome):
 
 @dataclass(frozen=True)
 class Success(Outcome):
-    """A SUCCESS with the certificate for the CSR's key; ``check`` looks closer."""
+    """A SUCCESS with the certificate for the CSR's key; ``check`` looks closer.
+
+    ``recorded`` False: the store holds afterwards what it held before.
+    """
 
     check: Callable[[Bench, PkiRequest, Issued], None] | None = None
+    recorded: bool = True
 
     def judge(self, bench: Bench, request: Built, response: Response) -> bool:
         pki = pki_of(request)
@@ -113,7 +118,7 @@ class Success(Outcome):
             self.check(bench, pki, bench.deliver(pki, reply))
         else:
             bench.enrolled(pki, reply)
-        return False
+        return not self.recorded
 
 
 @dataclass(frozen=True)
@@ -134,12 +139,14 @@ class Either(Outcome):
 
 @dataclass(frozen=True)
 class Pending(Outcome):
-    """A PENDING."""
+    """A PENDING; ``recorded`` False: of a request that is waiting already."""
+
+    recorded: bool = True
 
     def judge(self, bench: Bench, request: Built, response: Response) -> bool:
         reply = bench.reply(pki_of(request), response)
         demand(reply.status == PENDING, f"{reply}, expected PENDING")
-        return False
+        return not self.recorded
 
 
 @dataclass(frozen=True)
@@ -163,6 +170,8 @@ class Row:
     build: Callable[[Bench], Built]
     expected: Outcome
     alive: bool = True
+    fresh: bool = False  # needs a lab of its own: it moves the clock far, or takes something away
+    cpu_seconds: float | None = None  # the most that answering may cost
 
     def __str__(self) -> str:
         return f"{self.id}-{self.case}"
@@ -173,7 +182,11 @@ def run(row: Row, bench: Bench) -> Response:
     request = row.build(bench)
     before = bench.state()
     mark = len(bench.log.lines)
+    begin = time.process_time()
     response = request.send(bench)
+    spent = time.process_time() - begin
+    if row.cpu_seconds is not None:
+        demand(spent <= row.cpu_seconds, f"the answer cost {spent:.3f} s, allowed are {row.cpu_seconds} s")
     if row.expected.judge(bench, request, response):
         bench.demand_unchanged(before)
     bench.demand_quiet(mark, response)
