@@ -150,7 +150,7 @@ class _TimedSocket(socket.SocketIO):
             self._timed.settimeout(usual)
 
 
-class _Reader(makefile.StreamReader):  # type: ignore[misc]
+class _Reader(makefile.StreamReader):
     """cheroot's reader over such a socket."""
 
     def __init__(self, sock: socket.socket, bufsize: int, connection: _Connection) -> None:
@@ -158,14 +158,14 @@ class _Reader(makefile.StreamReader):  # type: ignore[misc]
         self.bytes_read = 0
 
 
-class _Request(server.HTTPRequest):  # type: ignore[misc]
+class _Request(server.HTTPRequest):
     def __init__(self, its_server: _Server, connection: _Connection) -> None:
         super().__init__(its_server, connection, proxy_mode=True)
         connection.request = self
 
     def read_request_line(self) -> bool:
         """Read the request line; a target of two slashes is a path, not an authority (RFC 9112 3.2.1)."""
-        if not super().read_request_line():
+        if not super().read_request_line():  # type: ignore[no-untyped-call]
             return False
         if self.uri.startswith(b"//"):
             self.path = unquote_to_bytes(self.uri.partition(b"?")[0])
@@ -173,7 +173,7 @@ class _Request(server.HTTPRequest):  # type: ignore[misc]
 
     def read_request_headers(self) -> bool:
         """Read the headers, and refuse a length that is not digits (RFC 9112 6.3)."""
-        if not super().read_request_headers():
+        if not super().read_request_headers():  # type: ignore[no-untyped-call]
             return False
         length = self.inheaders.get(b"Content-Length", b"0").strip()
         if not length.isdigit():
@@ -186,7 +186,7 @@ class _Request(server.HTTPRequest):  # type: ignore[misc]
         return bool(self.ready) and not self.chunked_read and getattr(self.rfile, "remaining", 0) == 0
 
 
-class _Connection(server.HTTPConnection):  # type: ignore[misc]
+class _Connection(server.HTTPConnection):
     RequestHandlerClass = _Request
 
     def __init__(self, its_server: _Server, sock: socket.socket, _makefile: object) -> None:
@@ -202,7 +202,7 @@ class _Connection(server.HTTPConnection):  # type: ignore[misc]
     def communicate(self) -> bool:
         """Read one request, within its deadline, and answer it."""
         self.deadline = time.monotonic() + self.server.limits.request_seconds
-        return bool(super().communicate())
+        return bool(super().communicate())  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Close, letting a client that is still sending read the answer first (RFC 9112 9.6)."""
@@ -226,13 +226,14 @@ class _Connection(server.HTTPConnection):  # type: ignore[misc]
                 octets += read
 
 
-class _Pool(ThreadPool):  # type: ignore[misc]
+class _Pool(ThreadPool):
     def grow(self, amount: int) -> None:
         """Start workers without waiting a tenth of a second for each to say so."""
-        self._threads.extend(self._spawn_worker() for _ in range(amount))
+        workers = [self._spawn_worker() for _ in range(amount)]  # type: ignore[attr-defined]
+        self._threads.extend(workers)  # type: ignore[attr-defined]
 
 
-class _Server(wsgi.Server):  # type: ignore[misc]
+class _Server(wsgi.Server):
     ConnectionClass = _Connection
     keep_alive_conn_limit = 200
     software = SERVER_NAME
@@ -274,7 +275,7 @@ class _Server(wsgi.Server):  # type: ignore[misc]
 
     def _serve_unservicable(self) -> None:
         self._turning_away = threading.current_thread()
-        super()._serve_unservicable()
+        super()._serve_unservicable()  # type: ignore[misc]
 
     def stop(self) -> None:
         """Stop, join every thread, and leave nothing in the process-wide statistics."""
@@ -291,7 +292,7 @@ class _Server(wsgi.Server):  # type: ignore[misc]
     def process_conn(self, conn: _Connection) -> None:
         """Hand a connection to a worker; a new one only once it has sent something."""
         if conn.last_used is None:
-            self._connections.put(conn)
+            self._connections.put(conn)  # type: ignore[attr-defined]
         else:
             super().process_conn(conn)
 

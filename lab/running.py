@@ -10,6 +10,7 @@ import contextlib
 import ipaddress
 import os
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import md5, sha1, sha256
@@ -34,8 +35,9 @@ from .settings import UnusableSettings
 from .world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from ca.clock import Clock
     from scep_server.exchange import ExchangeObserver
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _SMALL_BODY = 1 << 20
+_FEW = 8  # threads at most, for listeners whose answers cost next to nothing
 
 
 class NotAnswering(Exception):
@@ -71,7 +74,6 @@ class RunningLab:
     Raises:
         UnusableSettings: the management listener would be open to others without a token.
         ListenerError: an address cannot be opened.
-        NotAnswering: a listener does not answer.
         FolderError, UnusableKey, BadTemplate, CaError, StoreUnavailable, OSError: as `World.make`.
 
     """
@@ -89,10 +91,9 @@ class RunningLab:
         self.admin_token = _admin_token(settings)
         with contextlib.ExitStack() as undo:
             listeners = _open_listeners(settings, undo)
-            public_host = _public_host(settings)
-            self.scep_base_url = f"http://{public_host}:{listeners.scep.port}"
-            self.admin_url = f"http://{_url_host(_admin_host(settings))}:{listeners.admin.port}"
-            effective = _with_public_url(settings, f"http://{public_host}:{listeners.pki.port}")
+            self.scep_base_url = f"http://{_public_host(settings)}:{listeners.scep.port}"
+            self.admin_url = f"http://{_reachable(_admin_host(settings))}:{listeners.admin.port}"
+            effective = with_public_url(settings, listeners.pki.port)
             self.world = World.make(
                 PkiFolder(data_dir),
                 effective,
@@ -114,7 +115,7 @@ class RunningLab:
             self._serve(listeners, effective)
             undo.callback(self._republisher.stop)
             self._republisher.start()
-            _check_answers(listeners)
+            self._listeners = listeners
             self._undo = undo.pop_all()
 
     def _serve(self, listeners: _Listeners, settings: LabSettings) -> None:
@@ -133,7 +134,17 @@ class RunningLab:
             ready=self._why_not_ready,
             token=self.admin_token,
         )
-        listeners.admin.serve(create_admin_app(self.desk, facts))
+        listeners.admin.serve(_Lazily(lambda: create_admin_app(self.desk, facts)))
+
+    def check_answers(self) -> None:
+        """Ask each listener something; raises NotAnswering."""
+        for listener, path in (
+            (self._listeners.scep, "/scep?operation=GetCACaps"),
+            (self._listeners.pki, "/"),
+            (self._listeners.admin, "/health/live"),
+        ):
+            if not listener.answers(path):
+                raise NotAnswering(f"the {listener.name} listener on port {listener.port} does not answer")
 
     def stop(self) -> None:
         """Stop serving, finish what is under way, join every thread, close the database."""
@@ -191,14 +202,19 @@ class RunningLab:
 def _open_listeners(settings: LabSettings, undo: contextlib.ExitStack) -> _Listeners:
     server = settings.server
     wanted = (
-        ("SCEP", server.host, server.port, 2 * settings.scep.limits.maximum_body_octets),
-        ("PKI", server.host, server.pki_port, _SMALL_BODY),
-        ("management", _admin_host(settings), settings.admin.port, 2 * _SMALL_BODY),
+        ("SCEP", server.host, server.port, server.limits(2 * settings.scep.limits.maximum_body_octets)),
+        ("PKI", server.host, server.pki_port, server.limits(_SMALL_BODY, threads=_FEW)),
+        (
+            "management",
+            _admin_host(settings),
+            settings.admin.port,
+            server.limits(2 * _SMALL_BODY, threads=_FEW),
+        ),
     )
     opened: list[Listener] = []
     undo.callback(_stop_all, opened)
-    for name, host, port, body_octets in wanted:
-        opened.append(Listener(name, host, port, server.limits(body_octets)))
+    for name, host, port, limits in wanted:
+        opened.append(Listener(name, host, port, limits))
     return _Listeners(scep=opened[0], pki=opened[1], admin=opened[2])
 
 
@@ -208,14 +224,18 @@ def _stop_all(listeners: list[Listener]) -> None:
         list(pool.map(Listener.stop, listeners))
 
 
-def _check_answers(listeners: _Listeners) -> None:
-    for listener, path in (
-        (listeners.scep, "/scep?operation=GetCACaps"),
-        (listeners.pki, "/"),
-        (listeners.admin, "/health/live"),
-    ):
-        if not listener.answers(path):
-            raise NotAnswering(f"the {listener.name} listener on port {listener.port} does not answer")
+class _Lazily:
+    """A WSGI application made when it is first asked: its routes take tens of milliseconds to compile."""
+
+    def __init__(self, make: Callable[[], WSGIApplication]) -> None:
+        self._make = make
+        self._making = threading.Lock()
+        self._made: WSGIApplication | None = None
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with self._making:
+            made = self._made = self._made or self._make()
+        return made(environ, start_response)
 
 
 # -- addresses -------------------------------------------------------------------------
@@ -266,9 +286,21 @@ def _url_host(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def _with_public_url(settings: LabSettings, url: str) -> LabSettings:
-    """Return the settings with the publisher's real address, unless somebody has chosen another."""
+def _reachable(host: str) -> str:
+    """Return the host by which this machine reaches a listener on ``host``."""
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not opened
+    return _url_host(loopback.get(host, host))
+
+
+def with_public_url(settings: LabSettings, port: int) -> LabSettings:
+    """Return the settings with the publisher's address, unless somebody has chosen another.
+
+    Raises:
+        UnusableSettings: the host to listen on is no address of this machine.
+
+    """
     if "public_url" in settings.pki.model_fields_set:
         return settings
+    url = f"http://{_public_host(settings)}:{port}"
     pki = settings.pki.model_copy(update={"public_url": url})
     return settings.model_copy(update={"pki": pki})

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "NDES_LAB_"
 DEFAULT_DATA_DIR = Path("lab-data")
+DEFAULT_PKI_PORT = 8081
 DEFAULT_ADMIN_PORT = 8082
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -49,7 +50,9 @@ class ServerSettings(_Section):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address that all listeners open")
     port: Port = Field(default=8080, description="Port of SCEP and NDES; 0 is any free one")
-    pki_port: Port = Field(default=8081, description="Port of CRLs and CA certificates; 0 is any free one")
+    pki_port: Port = Field(
+        default=DEFAULT_PKI_PORT, description="Port of CRLs and CA certificates; 0 is any free one"
+    )
     public_host: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._:-]+$",
@@ -76,10 +79,10 @@ class ServerSettings(_Section):
         default="auto", description="auto: human on a terminal, JSON lines otherwise"
     )
 
-    def limits(self, body_octets: int) -> ListenerLimits:
-        """Return what one client of a listener may cost."""
+    def limits(self, body_octets: int, *, threads: int = 256) -> ListenerLimits:
+        """Return what one client of a listener may cost; ``threads`` is a ceiling."""
         return ListenerLimits(
-            threads=self.threads,
+            threads=min(self.threads, threads),
             body_octets=body_octets,
             request_seconds=self.request_seconds,
             idle_seconds=self.idle_seconds,

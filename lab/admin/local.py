@@ -188,6 +188,11 @@ class LocalDesk:
             self._world.publish_crl()
         return self.crls()
 
+    def publish_handed_over(self) -> None:
+        """Publish what the offline root has signed, and whatever else is not published yet."""
+        with _plainly():
+            self._world.publish_all()
+
     def close(self) -> None:
         """Close the world."""
         self._world.close()

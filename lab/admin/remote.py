@@ -128,7 +128,10 @@ class RemoteDesk:
                 response = connection.getresponse()
                 status, content = response.status, response.read()
             except (OSError, http.client.HTTPException) as error:
-                raise DeskUnavailable(f"no lab answers at {self._url}: {error}") from error
+                raise DeskUnavailable(
+                    f"no lab answers at {self._url} ({error}); start one with `ndes-lab up`, or name one "
+                    "with --ready-file, --admin-url or --data-dir"
+                ) from error
         return self._answer(status, content)
 
     def _answer(self, status: int, content: bytes) -> Any:

@@ -1,0 +1,49 @@
+"""The options that settings come from: one of the composition roots, where the environment is read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.settings import LoadedSettings
+
+config_option = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="NDES_LAB_CONFIG",
+    metavar="FILE",
+    help="Settings in TOML.",
+)
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of the PKI and its database.",
+)
+
+
+def environment() -> Mapping[str, str]:
+    """Return the process's environment."""
+    return os.environ  # noqa: TID251 - a composition root
+
+
+def load(config: Path | None, **flags: object) -> LoadedSettings:
+    """Return the settings from flags, environment and file, and log as they say.
+
+    A flag is named ``section__key``; None is a flag that was not given.
+    """
+    from lab.logs import log_to
+    from lab.settings import load_settings
+
+    named = {name.replace("__", ".", 1): value for name, value in flags.items()}
+    loaded = load_settings(named, environment(), config)
+    server = loaded.settings.server
+    log_to(sys.stderr, level=server.log_level, log_format=server.log_format)
+    return loaded

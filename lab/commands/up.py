@@ -1,0 +1,155 @@
+"""``ndes-lab up``: the whole lab in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ._output import json_option
+from ._settings import config_option, data_dir_option, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.ready import ReadyFacts
+    from lab.settings import LabSettings
+
+_PORT = click.IntRange(0, 65535)
+
+
+@click.command()
+@data_dir_option
+@click.option("--ephemeral", is_flag=True, default=None, help="Keep nothing: a temporary folder.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on (default 127.0.0.1).")
+@click.option("--port", type=_PORT, help="Port of SCEP (default 8080; 0 = any free one).")
+@click.option("--pki-port", type=_PORT, help="Port of CRL and AIA (default 8081; 0 = any free one).")
+@click.option("--admin-port", type=_PORT, help="Port of management (default 8082; 0 = any free one).")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write URLs, thumbprints and a challenge to FILE once everything answers.",
+)
+@config_option
+@json_option
+def up(
+    data_dir: Path | None,
+    ephemeral: bool | None,
+    host: str | None,
+    port: int | None,
+    pki_port: int | None,
+    admin_port: int | None,
+    ready_file: Path | None,
+    config: Path | None,
+    as_json: bool,
+) -> None:
+    """Make the PKI if there is none, and serve everything until SIGINT or SIGTERM.
+
+    Prints the URLs, the root's thumbprints, one fresh challenge, and a line to enrol with.
+    """
+    settings = load(
+        config,
+        server__data_dir=data_dir,
+        server__ephemeral=ephemeral,
+        server__host=host,
+        server__port=port,
+        server__pki_port=pki_port,
+        admin__port=admin_port,
+    ).settings
+    if data_dir is not None and ephemeral:
+        raise click.UsageError("--data-dir and --ephemeral exclude each other")
+    with _interrupted() as ended, _folder(settings, data_dir) as folder:
+        _serve(settings, folder, ready_file, as_json, ended)
+
+
+def _serve(
+    settings: LabSettings, folder: Path, ready_file: Path | None, as_json: bool, ended: threading.Event
+) -> None:
+    from ca.clock import SystemClock
+    from lab.access_log import AccessLog
+    from lab.ready import write_ready_file
+    from lab.running import RunningLab
+
+    durable = not _is_ephemeral(settings, folder)
+    running = RunningLab(
+        settings,
+        folder,
+        clock=SystemClock(),
+        entropy=os.urandom,
+        observers=(AccessLog(),),
+        durable=durable,
+    )
+    with contextlib.ExitStack() as undo:
+        undo.callback(running.stop)
+        running.check_answers()
+        facts = running.ready_facts()
+        for sentence in running.world.misdirections():
+            click.echo(f"Warning: {sentence}", err=True)
+        if ready_file is not None:
+            write_ready_file(ready_file, facts)
+            undo.callback(ready_file.unlink, missing_ok=True)
+        click.echo(facts.model_dump_json() if as_json else _banner(facts, folder, durable))
+        sys.stdout.flush()
+        ended.wait()
+        click.echo("Stopping.", err=True)
+
+
+@contextlib.contextmanager
+def _interrupted() -> Iterator[threading.Event]:
+    """Yield an event that SIGINT and SIGTERM set."""
+    ended = threading.Event()
+    old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in old:
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        yield ended
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _folder(settings: LabSettings, data_dir: Path | None) -> Iterator[Path]:
+    from lab.settings import DEFAULT_DATA_DIR
+
+    if settings.server.ephemeral and data_dir is None:
+        with tempfile.TemporaryDirectory(prefix="ndes-lab-", ignore_cleanup_errors=True) as temporary:
+            yield Path(temporary) / "pki"
+    else:
+        yield settings.server.data_dir or DEFAULT_DATA_DIR
+
+
+def _is_ephemeral(settings: LabSettings, folder: Path) -> bool:
+    return settings.server.ephemeral and folder != settings.server.data_dir
+
+
+def _banner(facts: ReadyFacts, folder: Path, durable: bool) -> str:
+    kept = f"{folder}" if durable else f"{folder} (removed at the end)"
+    return f"""\
+ndes-lab: a test PKI, not for production
+
+SCEP        {facts.scep_url}
+NDES path   {facts.mscep_url}
+CRL, AIA    {facts.pki_url}/CertEnroll/
+Management  {facts.admin_url}
+Data        {kept}
+
+Root certificate ({facts.admin_url}/roots/0)
+  SHA-256   {facts.root_sha256}
+  SHA-1     {facts.root_sha1}
+  MD5       {facts.root_md5}
+
+Challenge   {facts.challenge}   (once; another one: ndes-lab challenge new)
+
+Enrol with Debian's scepclient:
+  scepclient -server-url {facts.scep_url} -challenge {facts.challenge} \\
+    -cn client.example -private-key client.key -certificate client.crt
+"""
