@@ -144,7 +144,9 @@ class SqliteBackend:
             connection.execute(table.delete())
 
     def close(self) -> None:
-        """Close after the transaction that is going on, if one is."""
+        """Close after the transaction that another thread is in, if one is."""
+        if self._owner == threading.get_ident():
+            raise RuntimeError("this thread is in a transaction of this store: leave it before closing")
         with self._lock:
             self._closed = True
             if self._writer is not None:

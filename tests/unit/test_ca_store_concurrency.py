@@ -279,6 +279,8 @@ def test_transaction_within_a_transaction_of_the_thread_is_a_mistake(store: SqlS
         pytest.skip("PostgreSQL has many writers")
     with store.transaction(), pytest.raises(RuntimeError, match="already"), store.transaction():
         pytest.fail("began twice")
+    with store.transaction(), pytest.raises(RuntimeError, match="leave it before closing"):
+        store.close()
     with store.transaction() as transaction:
         enrol(transaction, 1)
 
