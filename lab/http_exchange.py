@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from .hresults import hresult
 
@@ -177,15 +177,13 @@ def _exchange(
     monotonic: Callable[[], float],
 ) -> HttpReply:
     started = monotonic()
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection.connect()
     sock = connection.sock
-    reader = _DeadlineReader(sock.makefile("rb", buffering=0), sock, remaining)
-    connection.response_class = _response_class(reader)
-    connection.request(method, target, body=body, headers={"Connection": "close", **headers})
-    with connection.getresponse() as response:
-        content = _read_body(response, url, limits)
+    with _DeadlineReader(sock.makefile("rb", buffering=0), sock, remaining) as reader:
+        connection.response_class = _response_class(reader)
+        connection.request(method, _target(url), body=body, headers={"Connection": "close", **headers})
+        with connection.getresponse() as response:
+            content = _read_body(response, url, limits)
     return HttpReply(
         url=url,
         status=response.status,
@@ -195,6 +193,13 @@ def _exchange(
         body=content,
         elapsed=timedelta(seconds=monotonic() - started),
     )
+
+
+def _target(url: str) -> str:
+    """Return path and query; what no request line may hold is escaped, as WinHTTP does (CDPs with spaces)."""
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return quote(target, safe="!#$%&'()*+,/:;=?@[]~")
 
 
 def _response_class(reader: _DeadlineReader) -> type[http.client.HTTPResponse]:

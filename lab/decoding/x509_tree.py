@@ -155,8 +155,9 @@ def general_name(name: Any) -> Node:
             name=label,
             value=f"{oid_text(other['type_id'].dotted)} {generic(other['value'], 'value').value}",
         )
-    native = name.native
-    return Node(name=label, value=native if isinstance(native, str) else str(native))
+    if name.name in {"dns_name", "rfc822_name", "uniform_resource_identifier"}:
+        return Node(name=label, value=name.chosen.contents.decode("latin-1"))  # as written, nothing undone
+    return Node(name=label, value=str(name.native))
 
 
 def request_node(der: bytes, label: str = "certificate request (PKCS#10)") -> Node:

@@ -246,7 +246,7 @@ def _access_urls(access: Any, method: str) -> tuple[str, ...]:
     if access is None:
         return ()
     return tuple(
-        str(entry["access_location"].native)
+        _url(entry["access_location"])
         for entry in access
         if entry["access_method"].dotted == method
         and entry["access_location"].name == "uniform_resource_identifier"
@@ -259,8 +259,14 @@ def _distribution_urls(points: Any) -> tuple[str, ...]:
         name = point["distribution_point"]
         if not name or name.name != "full_name":
             continue
-        urls += [str(entry.native) for entry in name.chosen if entry.name == "uniform_resource_identifier"]
+        urls += [_url(entry) for entry in name.chosen if entry.name == "uniform_resource_identifier"]
     return tuple(urls)
+
+
+def _url(general_name: Any) -> str:
+    """Return the URL as it is written; asn1crypto's own text has the percent escapes undone."""
+    contents: bytes = general_name.chosen.contents
+    return contents.decode("latin-1")
 
 
 def _template(values: _Extensions) -> str | None:

@@ -107,6 +107,12 @@ def test_a_deadline_is_not_moved_by_an_answer_that_drips():
         )
 
 
+def test_escapes_what_no_request_line_may_hold():
+    with Scripted(ok(b"")) as server:
+        http_exchange("GET", server.url + "/Test CA%20é+.crl")
+    assert server.requests[0][0].startswith(b"GET /scep/Test%20CA%20%C3%A9+.crl HTTP/1.1")
+
+
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

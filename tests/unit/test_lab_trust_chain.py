@@ -32,8 +32,8 @@ from lab.trust.revocation import RevocationSources
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-CDP = "http://pki.test/CertEnroll/issuing.crl"
-AIA = "http://pki.test/CertEnroll/issuing.crt"
+CDP = "http://pki.test/CertEnroll/Test%20CA.crl"
+AIA = "http://pki.test/CertEnroll/a%2Fb Test CA.crt"
 
 
 def new_key():
@@ -544,7 +544,10 @@ def test_reads_a_bundle_in_any_wrapping(tmp_path):
 
 def test_system_anchors_are_those_of_the_machine_that_can_be_read(monkeypatch):
     root = pki().root
-    listed = [(asn1_x509.Certificate.load(root.der), set(), set()), (asn1_x509.Certificate.load(b"\x30\x00"), set(), set())]
+    listed = [
+        (asn1_x509.Certificate.load(root.der), set(), set()),
+        (asn1_x509.Certificate.load(b"\x30\x00"), set(), set()),
+    ]
     monkeypatch.setattr("oscrypto.trust_list.get_list", lambda: listed)
     anchors = TrustAnchors.of_system()
     assert [anchor.der for anchor in anchors.certificates] == [root.der]
