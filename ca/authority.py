@@ -105,6 +105,7 @@ class CertificateAuthority:
         self._own_names = frozenset(
             names.canonical(names.read_name(one.subject_der)) for one in (certificate, *above)
         )
+        self._ra_name = names.canonical(names.read_name(names.build_name(settings.ra_subject)))
         self._own_keys = frozenset(one.public_key_sha256 for one in (certificate, *above))
         self._drafter = Drafter(
             certificate=certificate,
@@ -295,8 +296,11 @@ class CertificateAuthority:
                 raise BadRequestSubject(f"template {template.name} names the requester, who has no name")
             return names.with_common_name(der.sequence(), account[:64])
         subject = grant_subject(request, enforce_lengths=self._settings.enforce_x500_name_lengths)
-        if names.canonical(request.subject_rdns) in self._own_names:
+        canonical = names.canonical(request.subject_rdns)
+        if canonical in self._own_names:
             raise BadRequestSubject("the subject is the name of this CA or of one above it")
+        if canonical == self._ra_name and not template.is_for_request_agents:
+            raise BadRequestSubject("the subject is the name of the registration authority")
         return subject
 
     def _check_key_is_free(

@@ -8,6 +8,7 @@ certificate of a template are encoded once. Does not live here: which of them a 
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -92,6 +93,23 @@ GENERAL_NAME_KINDS: Final = (
     "ip",
     "registered_id",
 )
+
+
+_LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_SYNTAX: Final = {
+    "dns": re.compile(rf"(?=.{{1,253}}\Z)(?:\*\.)?{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE),
+    "email": re.compile(rf"[^\s@<>()\[\],;:\\\"]{{1,64}}@{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE),
+    "uri": re.compile(r"[a-z][a-z0-9+.-]*:[^\s<>\"\\^`{|}]+", re.IGNORECASE),
+}
+
+
+def is_well_formed(name: GeneralName) -> bool:
+    """Tell whether a dNSName, rfc822Name or URI has the syntax of one (RFC 5280 4.2.1.6).
+
+    Underscores are let pass in host names, where Windows writes them.
+    """
+    pattern = _SYNTAX.get(GENERAL_NAME_KINDS[name.number])
+    return pattern is None or pattern.fullmatch(name.text) is not None
 
 
 # -- writing ---------------------------------------------------------------------------

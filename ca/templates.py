@@ -161,9 +161,9 @@ class SubjectName(_Tab):
         return self
 
     def grants(self, name: GeneralName) -> bool:
-        """Tell whether a requested alternative name is granted."""
+        """Tell whether a requested alternative name is granted; a malformed one never is."""
         patterns = self.alternative_names.get(name.kind)
-        if patterns is None:
+        if patterns is None or not extensions.is_well_formed(name):
             return False
         text = name.text.partition("=")[2] if name.number == 0 else name.text
         text = text.lower()

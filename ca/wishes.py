@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from . import extensions, names, oids
+from . import der, extensions, names, oids
 from .errors import BadRequestSubject, SubjectAltNameRequired, UnacceptableExtension
 
 if TYPE_CHECKING:
@@ -93,6 +93,10 @@ def _check_attribute(attribute: NameAttribute, *, enforce_lengths: bool) -> None
     label, text = attribute.label, attribute.text
     if not attribute.content:
         raise BadRequestSubject(f"subject attribute {label} is empty")
+    if not names.is_string(attribute.tag):
+        raise BadRequestSubject(f"subject attribute {label} has tag 0x{attribute.tag:02X}, expected a string")
+    if attribute.tag == der.UTF8_STRING and attribute.content != text.encode(errors="surrogatepass"):
+        raise BadRequestSubject(f"subject attribute {label} is a UTF8String that is not UTF-8 (RFC 3629)")
     bound = _UPPER_BOUNDS.get(attribute.type, _OTHER_BOUND) if enforce_lengths else _UNENFORCED_BOUND
     if len(text) > bound:
         raise BadRequestSubject(

@@ -205,9 +205,7 @@ def test_n95_keys_of_the_chain_and_the_ra_are_refused(world: CaWorld, tmp_path: 
                 world.authority.prepare(transaction, own, template="SCEP-Client-Auth", requester=REQUESTER)
     with ca_world(tmp_path / "other") as fresh:  # its store knows the RA's certificates
         ra = open_registration_keys(fresh.folder, fresh.settings).encryption.key
-        info = CsrForge(
-            key=KEY, spki=ra.public_key_der, subject=names.build_name("CN=NDES-LAB-MSCEP-RA,C=US")
-        )
+        info = CsrForge(key=KEY, spki=ra.public_key_der)
         csr = replace(info, signature=ra.sign(info.information()))
         with pytest.raises(errors.KeyInUse, match="registration authority"):
             prepare(fresh, csr)
@@ -261,6 +259,9 @@ def _subject(*values: tuple[str, int, bytes]) -> bytes:
         forged.common_name("a\0b"),
         forged.common_name("a\nb"),
         forged.common_name("admin\u202etxt"),
+        _subject(("2.5.4.3", asn1.UTF8, b"zo\xeb")),
+        _subject(("2.5.4.3", 0x02, b"\x01")),
+        names.build_name("CN=ndes-lab-mscep-ra,C=US"),
         _subject(("2.5.4.6", asn1.PRINTABLE, b"USA"), ("2.5.4.3", asn1.UTF8, b"x")),
         names.build_name("CN=NDES Lab Test Issuing CA,O=NDES Lab (test only)"),
         names.build_name("CN=ndes lab  TEST root ca,O=NDES Lab (test only)"),
@@ -395,11 +396,24 @@ GRANTED = [
     forged.ip(b"\x0a\x00\x00\x01"),
     forged.ip(b"\x20\x01" + b"\0" * 13 + b"\x01"),
     forged.uri("urn:uuid:1"),
+    forged.uri("IntuneDeviceId://0f4e"),
+    forged.dns("windows_10.lab.example"),
     UPN,
 ]
 REFUSED = [
     forged.dns("*.corp"),
     forged.dns("localhost"),
+    forged.dns("a b.lab.example"),
+    forged.dns("a.lab.example "),
+    forged.dns("-a.lab.example"),
+    forged.dns("a..lab.example"),
+    forged.dns("..."),
+    forged.dns("x" * 64 + ".example"),
+    forged.dns("a." * 126 + "aaa"),
+    forged.email("a b@lab.example"),
+    forged.email("a@b@lab.example"),
+    forged.uri("//lab.example"),
+    forged.uri("https://lab.example/ x"),
     forged.ip(b"\0\0\0\0"),
     forged.ip(b"\x7f\0\0\x01"),
     forged.uri("file:///etc/passwd"),
