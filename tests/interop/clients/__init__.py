@@ -5,9 +5,20 @@
 
 from .base import Endpoint, Enrolment, EnrolmentRefused, ForeignClient
 from .certmonger import Certmonger
+from .ndes_lab import NdesLabEnroll
 from .scepclient import ScepClient
 from .strongswan import StrongSwanPki
 
-CLIENTS: tuple[type[ForeignClient], ...] = (ScepClient, StrongSwanPki, Certmonger)
+CLIENTS: tuple[type[ForeignClient], ...] = (ScepClient, StrongSwanPki, Certmonger, NdesLabEnroll)
 
-__all__ = ["CLIENTS", "Endpoint", "Enrolment", "EnrolmentRefused", "ForeignClient"]
+__all__ = [
+    "CLIENTS",
+    "Certmonger",
+    "Endpoint",
+    "Enrolment",
+    "EnrolmentRefused",
+    "ForeignClient",
+    "NdesLabEnroll",
+    "ScepClient",
+    "StrongSwanPki",
+]
