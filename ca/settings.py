@@ -61,6 +61,37 @@ PositivePeriod = Annotated[PeriodSetting, AfterValidator(_positive)]
 RsaKeyKind = Annotated[KeyKind, AfterValidator(_rsa)]
 
 
+class OcspSettings(BaseModel):
+    """Everything about the OCSP responder (RFC 6960) and its certificate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    enabled: bool = Field(
+        default=True, description="Answer OCSP requests, and write the responder into the AIA of certificates"
+    )
+    url: PublicUrl | None = Field(
+        default=None, description="OCSP responder written into AIA; none: /ocsp of public_url"
+    )
+    key: KeyKind = Field(default=KeyKind.RSA_2048, description="Key of the responder's certificate")
+    validity: PositivePeriod = Field(
+        default=Period(1, PeriodUnit.HOURS), description="nextUpdate is this long after an answer is signed"
+    )
+    reuse: PeriodSetting = Field(
+        default=Period(10, PeriodUnit.MINUTES),
+        description="How long a signed answer may be given again while the status is the same, and how "
+        "long caches are told to keep it; 0 signs each answer",
+    )
+    remembered_answers: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=4096, description="Signed answers kept to be given again; 0 signs each answer"
+    )
+
+    @model_validator(mode="after")
+    def _reuse_must_end_first(self) -> Self:
+        if self.reuse.about() >= self.validity.about():
+            raise ValueError(f"reuse {self.reuse} is not shorter than validity {self.validity}")
+        return self
+
+
 class PkiSettings(BaseModel):
     """Everything about root, issuing CA and RA certificates."""
 
@@ -110,9 +141,7 @@ class PkiSettings(BaseModel):
         pattern=r"^[A-Za-z0-9._-]*$",
         description="First part of CA certificate file names (%1); empty: the host of public_url",
     )
-    ocsp_url: PublicUrl | None = Field(
-        default=None, description="OCSP responder written into AIA; none: no OCSP access location"
-    )
+    ocsp: OcspSettings = OcspSettings()
 
     crl_period: PositivePeriod = Field(
         default=Period(1, PeriodUnit.WEEKS), description="CRLPeriod of the issuing CA"
@@ -196,6 +225,11 @@ class PkiSettings(BaseModel):
         return self.server_dns_name or urlsplit(self.public_url).hostname or "localhost"
 
     @property
+    def ocsp_url(self) -> str:
+        """Where the OCSP responder is, for those who may ask it."""
+        return self.ocsp.url or f"{self.public_url}/ocsp"
+
+    @property
     def root_locations(self) -> PublicationLocations:
         """Where the root's CRL and certificate are: what the issuing CA's certificate says."""
         return PublicationLocations.of(self, self.root_common_name, ocsp=False)
@@ -253,5 +287,5 @@ class PublicationLocations:
             crl_urls=url(crl),
             delta_crl_urls=url(delta),
             ca_issuers_urls=url(certificate),
-            ocsp_urls=(settings.ocsp_url,) if ocsp and settings.ocsp_url else (),
+            ocsp_urls=(settings.ocsp_url,) if ocsp and settings.ocsp.enabled else (),
         )

@@ -53,7 +53,9 @@ def lint_list(path: Path, octets: bytes, kind: str, capsys: pytest.CaptureFixtur
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaWorld]:
     root, issuing = request.param
     path = tmp_path_factory.mktemp("lint") / "pki"
-    with ca_world(path, root_key=root, issuing_key=issuing, ocsp_url="http://127.0.0.1:8081/ocsp") as made:
+    with ca_world(
+        path, root_key=root, issuing_key=issuing, ocsp={"url": "http://127.0.0.1:8081/ocsp"}
+    ) as made:
         yield made
 
 

@@ -25,7 +25,7 @@ def test_locations_follow_the_url_and_the_names() -> None:
     settings = PkiSettings(
         public_url="https://pki.lab.example/base/",
         issuing_common_name="Corp CA",
-        ocsp_url="http://o.lab.example",
+        ocsp={"url": "http://o.lab.example"},
     )
     found = settings.issuing_locations
     assert found.crl_urls == ("https://pki.lab.example/base/CertEnroll/Corp%20CA.crl",)
@@ -123,3 +123,9 @@ def test_a_period_writes_what_it_reads() -> None:
         assert str(Period.parse(text)) == text
     assert Period.parse("2 Years").about() == timedelta(days=730)
     assert Period.parse("999999999 Years").about() == timedelta.max
+
+
+def test_certificates_name_the_responder_beside_the_crls_unless_it_is_off() -> None:
+    url = "http://pki.lab.example:8081"
+    assert PkiSettings(public_url=url).issuing_locations.ocsp_urls == (f"{url}/ocsp",)
+    assert PkiSettings(public_url=url, ocsp={"enabled": False}).issuing_locations.ocsp_urls == ()
