@@ -136,6 +136,10 @@ class RunningLab:
         )
         listeners.admin.serve(_Lazily(lambda: create_admin_app(self.desk, facts)))
 
+    def look_at_the_clock(self) -> None:
+        """Have the schedule look at the clock: it has been set."""
+        self._republisher.look()
+
     def check_answers(self) -> None:
         """Ask each listener something; raises NotAnswering."""
         for listener, path in (

@@ -246,6 +246,10 @@ class ScepLab:
         selector = certificate if isinstance(certificate, str) else str(certificate.id)
         return self.desk.revoke_certificate(selector, RevocationOrder(reason=reason)).certificate
 
+    def look_at_the_clock(self) -> None:
+        """Publish what has become due by a clock that was set."""
+        self._lab.look_at_the_clock()
+
     def publish_crls(self) -> None:
         """Sign and publish a new CRL."""
         self.desk.publish_crls()

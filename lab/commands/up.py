@@ -78,6 +78,8 @@ def _serve(
     from lab.ready import write_ready_file
     from lab.running import RunningLab
 
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)  # of a lab that was killed: whoever waits must not see it
     durable = not _is_ephemeral(settings, folder)
     running = RunningLab(
         settings,

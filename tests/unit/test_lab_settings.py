@@ -1,0 +1,123 @@
+"""Which source of a setting wins, and what a bad one gets told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.settings import (
+    LabSettings,
+    LoadedSettings,
+    UnusableSettings,
+    effective_rows,
+    load_settings,
+)
+
+
+def rows(loaded: LoadedSettings) -> dict[str, tuple[object, str]]:
+    return {row.name: (row.value, row.origin) for row in effective_rows(loaded)}
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "lab.toml"
+    path.write_text(text)
+    return path
+
+
+def test_flag_outweighs_environment_outweighs_file_outweighs_default(tmp_path: Path) -> None:
+    file = written(tmp_path, '[server]\nport = 1\npki_port = 1\nhost = "::1"\n')
+    environment = {"NDES_LAB_SERVER__PORT": "2", "NDES_LAB_SERVER__PKI_PORT": "2"}
+    loaded = load_settings({"server.port": 3, "server.host": None}, environment, file)
+    found = rows(loaded)
+    assert found["server.port"] == (3, "flag")
+    assert found["server.pki_port"] == (2, "NDES_LAB_SERVER__PKI_PORT")
+    assert found["server.host"] == ("::1", str(file))
+    assert found["admin.port"] == (8082, "default")
+
+
+def test_environment_reaches_every_depth() -> None:
+    environment = {
+        "NDES_LAB_SCEP__ENDPOINTS__DEFAULT__CHALLENGE": "none",
+        "NDES_LAB_SCEP__ENDPOINTS__DEFAULT__RENEWAL__ENABLED": "false",
+        "NDES_LAB_PKI__REQUEST_CERTIFICATES": '["Domain Users"]',
+        "NDES_LAB_PKI__CRL_PERIOD": "2 Days",
+    }
+    settings = load_settings({}, environment, None).settings
+    assert settings.scep.endpoints["default"].challenge == "none"
+    assert settings.scep.endpoints["default"].renewal.enabled is False
+    assert settings.pki.request_certificates == ("Domain Users",)
+    assert str(settings.pki.crl_period) == "2 Days"
+
+
+def test_none_means_none_where_a_setting_may_be_none(tmp_path: Path) -> None:
+    file = written(tmp_path, '[challenges]\nvalidity_minutes = "none"\n')
+    assert load_settings({}, {}, file).settings.challenges.validity is None
+    environment = {"NDES_LAB_CHALLENGES__VALIDITY_MINUTES": "None"}
+    assert load_settings({}, environment, None).settings.challenges.validity is None
+
+
+def test_none_stays_a_word_where_it_is_one(tmp_path: Path) -> None:
+    file = written(tmp_path, '[scep.endpoints.default]\nchallenge = "none"\n')
+    assert load_settings({}, {}, file).settings.scep.endpoints["default"].challenge == "none"
+
+
+def test_secrets_are_hidden() -> None:
+    environment = {"NDES_LAB_ADMIN__TOKEN": "t" * 20, "NDES_LAB_PKI__KEY_PASSPHRASE": "p" * 20}
+    loaded = load_settings({}, environment, None)
+    shown = repr(effective_rows(loaded)) + repr(loaded)
+    assert "t" * 20 not in shown
+    assert "p" * 20 not in shown
+    assert rows(loaded)["admin.token"][1] == "NDES_LAB_ADMIN__TOKEN"
+
+
+def test_token_may_come_from_a_file(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    admin = load_settings({"admin.token_file": token}, {}, None).settings.admin
+    assert admin.token is not None
+    assert admin.token.get_secret_value() == "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"NDES_LAB_SERVR__PORT": "1"}, "NDES_LAB_SERVR__PORT: no section 'servr'; known: pki, scep"),
+        ({"NDES_LAB_SERVER__PROT": "1"}, r"server.prot: no such setting; known: host, port.*\(NDES_LAB_"),
+        ({"NDES_LAB_SERVER__PORT": "x"}, r"server.port: .*integer.*\(NDES_LAB_SERVER__PORT\)"),
+        ({"NDES_LAB_SERVER__PORT": "65536"}, "server.port: .*65535"),
+        ({"NDES_LAB_PKI__REQUEST_CERTIFICATES": "[x"}, "begins like JSON and is none"),
+        ({"NDES_LAB_ADMIN__TOKEN": "short"}, "admin.token: .*16"),
+        ({"NDES_LAB_SERVER__HOST": "a", "NDES_LAB_SERVER__HOST__X": "b"}, "set the same thing"),
+        ({"NDES_LAB_SERVER__HOST__X": "b", "NDES_LAB_SERVER__HOST": "a"}, "set the same thing"),
+    ],
+)
+def test_says_what_is_wrong_and_where_it_came_from(environment: dict[str, str], says: str) -> None:
+    with pytest.raises(UnusableSettings, match=says):
+        load_settings({}, environment, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[server\n", "is not TOML"),
+        ("[server]\nport = 99999\n", r"server.port: .*lab.toml"),
+        ("[nothing]\n", "nothing: no such setting; known: pki, scep, publisher, server"),
+        ("server = 1\n", "server: "),
+    ],
+)
+def test_says_what_is_wrong_with_a_file(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(UnusableSettings, match=says):
+        load_settings({}, {}, written(tmp_path, text))
+
+
+def test_complaint_holds_no_secret() -> None:
+    environment = {"NDES_LAB_PKI__KEY_PASSPHRASE": "hunter2"}
+    with pytest.raises(UnusableSettings) as caught:
+        load_settings({}, environment, None)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    environment = {"NDES_LAB_ADMIN_URL": "http://x", "HOME__X": "y", "PATH": "z"}
+    assert load_settings({}, environment, None).settings == LabSettings()
