@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ca.clock import SystemClock
+from ca.folders import PkiFolder
 from lab.trust import (
     CertificateRevocationList,
     HttpUrlFetcher,
@@ -70,9 +71,10 @@ def verify(
     """
     leaf, *others = _certificates(certificate)
     intermediates = others + [found for path in untrusted_files for found in _certificates(path)]
-    anchors = _anchors(ca_files, data_dir, system)
-    if data_dir is not None:
-        intermediates += _certificates(data_dir / "issuing" / "issuing.crt")
+    pki = None if data_dir is None else PkiFolder(data_dir)
+    anchors = _anchors(ca_files, pki, system)
+    if pki is not None:
+        intermediates += _certificates(pki.issuing_certificate)
     fetcher = HttpUrlFetcher() if url_fetch else None
     crls = tuple(_crl(path) for path in crl_files)
     context = build_chain(
@@ -88,8 +90,8 @@ def verify(
     sys.exit(0 if context.trusted else 1)
 
 
-def _anchors(ca_files: tuple[Path, ...], data_dir: Path | None, system: bool) -> TrustAnchors:
-    given = [*ca_files, *([data_dir / "root" / "root.crt"] if data_dir is not None else [])]
+def _anchors(ca_files: tuple[Path, ...], pki: PkiFolder | None, system: bool) -> TrustAnchors:
+    given = [*ca_files, *([pki.issuing_root_certificate] if pki is not None else [])]
     if not given and not system:
         raise click.UsageError("nothing to trust: give --ca-file FILE, --data-dir DIR or --system")
     certificates = [found for path in given for found in _certificates(path)]

@@ -204,6 +204,19 @@ def test_verify_takes_crls_and_prints_json(files):
     assert json.loads(revoked.stdout)["hresult_name"] == "CRYPT_E_REVOKED"
 
 
+def test_verify_trusts_the_root_of_a_data_folder(files, tmp_path, server):
+    folder = tmp_path / "pki" / "issuing"
+    folder.mkdir(parents=True)
+    pem(folder / "issuing.crt", server.certificates["issuing"])
+    pem(folder / "root.crt", server.certificates["root"])
+    words = [files["leaf"], "--data-dir", str(tmp_path / "pki"), *AT]
+    assert CliRunner().invoke(verify, words).exit_code == 0
+    (folder / "root.crt").unlink()
+    missing = CliRunner().invoke(verify, words)
+    assert missing.exit_code == 2
+    assert "root.crt cannot be read" in missing.stderr
+
+
 def test_verify_reads_standard_input_and_judges_another_day(files):
     octets = Path(files["chain"]).read_bytes()
     late = f"{NOW + 5 * DAY:%Y-%m-%d}"
