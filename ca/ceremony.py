@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import der
 from .authority import CertificateAuthority
 from .certificates import CertificateInfo, read_certificate
 from .drafting import new_serial_number
 from .folders import PRIVATE, PUBLIC, PkiFolder, to_pem, write_file
 from .keys import PrivateKey, generate_keys
 from .names import build_name
-from .pkcs10 import parse_request
+from .pkcs10 import parse_request, sign_request
 from .root import RootIndex, SignedByRoot, issuing_certificate, root_certificate, sign_root_crl
 from .store import SqlStore
 from .templates import TemplateSet
@@ -183,7 +182,7 @@ class _Ceremony:
                     transaction,
                     authority.prepare(
                         transaction,
-                        parse_request(_request(subject, key)),
+                        parse_request(sign_request(subject, key)),
                         template=template,
                         requester=ADMINISTRATORS,
                     ),
@@ -210,12 +209,6 @@ class _Ceremony:
             }
         path = self._work.path / self._work.minutes.name  # the work folder itself becomes ceremony/
         write_file(path, (json.dumps(content, indent=2) + "\n").encode(), mode=PUBLIC)
-
-
-def _request(subject: bytes, key: PrivateKey) -> bytes:
-    """Return a PKCS#10 for one of the RA's keys (RFC 2986)."""
-    info = der.sequence(der.integer(0), subject, key.public_key_der, der.explicit(0))
-    return der.sequence(info, key.signature_algorithm_der, der.bit_string(key.sign(info)))
 
 
 @contextlib.contextmanager

@@ -119,6 +119,11 @@ class PkiFolder:
         return self.path / "ra" / "encryption.crt"
 
     @property
+    def ocsp(self) -> Path:
+        """The OCSP responder's keys (encrypted) and certificates, one file for each key of the CA."""
+        return self.path / "ocsp"
+
+    @property
     def key_passphrase(self) -> Path:
         """Opens the keys of issuing CA and RA, unless the settings hold the passphrase."""
         return self.path / "secrets" / "key-passphrase"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from . import der
 from .certificates import CertificateInfo
@@ -32,6 +32,26 @@ _HASHES: Final = {
     "2.16.840.1.101.3.4.2.2": "sha384",
     "2.16.840.1.101.3.4.2.3": "sha512",
 }
+
+
+# hashAlgorithm, issuerNameHash and issuerKeyHash of a CertID: all that tells one issuer from another.
+IssuerIdentifier: TypeAlias = tuple[str, bytes, bytes]
+
+
+def issuer_identifiers(issuer: CertificateInfo) -> frozenset[IssuerIdentifier]:
+    """Return how a CertID may name ``issuer``: once for each digest that is known here."""
+    key_bits = _key_bits(issuer)
+    return frozenset(
+        (oid, hashlib.new(name, issuer.subject_der).digest(), hashlib.new(name, key_bits).digest())
+        for oid, name in _HASHES.items()
+    )
+
+
+def _key_bits(certificate: CertificateInfo) -> bytes:
+    """Return the subjectPublicKey bits, of which RFC 6960 4.1.1 and 4.2.1 want digests."""
+    key = der.one(certificate.public_key_der, what="SubjectPublicKeyInfo")
+    key.element(der.SEQUENCE, "algorithm")
+    return key.bits("subjectPublicKey")
 
 
 class ResponseStatus(Enum):
@@ -61,15 +81,12 @@ class CertId:
 
     def names_issuer(self, issuer: CertificateInfo) -> bool:
         """Whether both hashes are those of ``issuer``; False for a digest that is not known here."""
-        hash_name = _HASHES.get(self.hash_oid)
-        if hash_name is None:
-            return False
-        key_bits = der.one(issuer.public_key_der)
-        key_bits.element(der.SEQUENCE)
-        return (
-            hashlib.new(hash_name, issuer.subject_der).digest() == self.issuer_name_hash
-            and hashlib.new(hash_name, key_bits.bits()).digest() == self.issuer_key_hash
-        )
+        return self.issuer in issuer_identifiers(issuer)
+
+    @property
+    def issuer(self) -> IssuerIdentifier:
+        """The part that names the issuer."""
+        return self.hash_oid, self.issuer_name_hash, self.issuer_key_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +159,8 @@ class ResponseData:
         nonce: bytes | None,
     ) -> Self:
         """Return the data with ``responder`` as its author."""
-        key = der.one(responder.public_key_der)
-        key.element(der.SEQUENCE)
         return cls(
-            responder_key_hash=hashlib.sha1(key.bits(), usedforsecurity=False).digest(),
+            responder_key_hash=hashlib.sha1(_key_bits(responder), usedforsecurity=False).digest(),
             produced_at=produced_at,
             responses=tuple(responses),
             nonce=nonce,
@@ -201,7 +216,9 @@ def read_request(octets: bytes) -> OcspRequest:
 
     """
     if len(octets) > MAXIMUM_REQUEST_OCTETS:
-        raise MalformedOcspRequest(f"the request has {len(octets)} octets, expected {MAXIMUM_REQUEST_OCTETS}")
+        raise MalformedOcspRequest(
+            f"the request has {len(octets)} octets, expected at most {MAXIMUM_REQUEST_OCTETS}"
+        )
     try:
         return _read(octets)
     except der.DerError as error:

@@ -24,6 +24,8 @@ from .public_keys import PublicKeyInfo, VerifyingKey, read_public_key
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .keys import SigningKey
+
 ENROLLMENT_NAME_VALUE_PAIR: Final = "1.3.6.1.4.1.311.13.2.1"
 _EXTENSION_REQUESTS: Final = frozenset(
     {oids.EXTENSION_REQUEST, oids.MICROSOFT_EXTENSION_REQUEST, oids.VERISIGN_EXTENSION_REQUEST}
@@ -67,6 +69,12 @@ class VerifiedRequest(CertificateRequest):
     """A request whose signature proves possession of the private key (RFC 2986 3)."""
 
     public_key: PublicKeyInfo
+
+
+def sign_request(subject_der: bytes, key: SigningKey) -> bytes:
+    """Return a plain PKCS#10 of this subject (a Name) signed by ``key``, for keys of our own."""
+    info = der.sequence(der.integer(0), subject_der, key.public_key_der, der.explicit(0))
+    return der.sequence(info, key.signature_algorithm_der, der.bit_string(key.sign(info)))
 
 
 def parse_request(octets: bytes) -> CertificateRequest:
