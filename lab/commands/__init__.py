@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from ._mistakes import CannotRun, users_mistakes
+
 __all__ = ["CommandModules", "main"]
 
 
@@ -33,10 +35,10 @@ class CommandModules(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run, turning what a user can put right into one sentence and exit status 2."""
-        from ._mistakes import CannotRun, users_mistakes
-
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except users_mistakes() as error:
             raise CannotRun(error) from error
 

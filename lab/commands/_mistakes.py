@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
+
+_MISTAKES = (
+    ("ca.errors", "CaError"),
+    ("ca.folders", "FolderError"),
+    ("ca.keys", "UnusableKey"),
+    ("ca.records", "StoreUnavailable"),
+    ("ca.templates", "BadTemplate"),
+    ("crl_publisher.errors", "PublicationRefused"),
+    ("lab.admin.desk", "DeskError"),
+    ("lab.listeners", "ListenerError"),
+    ("lab.ready", "UnusableReadyFile"),
+    ("lab.running", "NotAnswering"),
+    ("lab.settings", "UnusableSettings"),
+)
 
 
 class CannotRun(click.ClickException):
@@ -15,33 +31,9 @@ class CannotRun(click.ClickException):
 
 
 def users_mistakes() -> tuple[type[Exception], ...]:
-    """Return the exceptions that mean so; imported only once something was raised."""
-    from ca.errors import CaError
-    from ca.folders import FolderError
-    from ca.keys import UnusableKey
-    from ca.records import StoreUnavailable
-    from ca.templates import BadTemplate
-    from crl_publisher import PublicationRefused
-    from lab.admin.desk import DeskError
-    from lab.listeners import ListenerError
-    from lab.ready import UnusableReadyFile
-    from lab.running import NotAnswering
-    from lab.settings import UnusableSettings
-
-    return (
-        BadTemplate,
-        CaError,
-        DeskError,
-        FolderError,
-        ListenerError,
-        NotAnswering,
-        OSError,
-        PublicationRefused,
-        StoreUnavailable,
-        UnusableKey,
-        UnusableReadyFile,
-        UnusableSettings,
-    )
+    """Return the exceptions that mean so, of the modules that are loaded: others cannot have raised."""
+    loaded = ((sys.modules.get(module), name) for module, name in _MISTAKES)
+    return (OSError, *(getattr(module, name) for module, name in loaded if module is not None))
 
 
 def sentence(error: BaseException) -> str:

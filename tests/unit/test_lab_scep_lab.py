@@ -209,34 +209,36 @@ def test_goes_by_the_clock_it_is_given_and_republishes_by_it() -> None:
 # -- what is left ----------------------------------------------------------------------
 
 
-def leftovers() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("ndes-lab-*"))
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files that nobody else uses."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
 
 
-def test_leaves_no_thread_no_folder_and_no_open_file() -> None:
+def test_leaves_no_thread_no_folder_and_no_open_file(temporary: Path) -> None:
     threads = set(threading.enumerate())
     with ScepLab() as scep_lab:
-        folder = scep_lab.root_pem_path.parent
+        assert list(temporary.iterdir()) == [scep_lab.root_pem_path.parent]
         fetch(f"{scep_lab.scep_url}?operation=GetCACaps")
         fetch(f"{scep_lab.admin_url}/version")
         port = urlsplit(scep_lab.scep_url).port
-        assert folder in leftovers()
     gc.collect()  # an unclosed socket or database would warn here, and warnings are errors
     assert set(threading.enumerate()) == threads
-    assert not folder.exists()
+    assert list(temporary.iterdir()) == []
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port or 0))
 
 
-def test_leaves_nothing_when_it_cannot_start() -> None:
-    threads, folders = set(threading.enumerate()), leftovers()
+def test_leaves_nothing_when_it_cannot_start(temporary: Path) -> None:
+    threads = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = {"server": {"pki_port": taken.getsockname()[1]}}
         with pytest.raises(ListenerError, match="in use"):
             ScepLab(settings).start()
     gc.collect()
     assert set(threading.enumerate()) == threads
-    assert leftovers() <= folders
+    assert list(temporary.iterdir()) == []
 
 
 def test_runs_again_after_it_was_stopped() -> None:
