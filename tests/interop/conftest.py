@@ -46,13 +46,23 @@ def recorded(running_lab: ScepLab, chain_pem: Path) -> Iterator[Recording]:
         verify_cert_rep(cert_rep, chain_pem=chain_pem)
 
 
+@pytest.fixture
+def endpoint_path() -> str:
+    """What follows /scep in the client's URL; a test that wants another endpoint parametrises it."""
+    return ""
+
+
 @pytest.fixture(params=CLIENTS, ids=lambda client: client.name)
 def client(
-    request: pytest.FixtureRequest, recorded: Recording, running_lab: ScepLab, tmp_path: Path
+    request: pytest.FixtureRequest,
+    recorded: Recording,
+    running_lab: ScepLab,
+    endpoint_path: str,
+    tmp_path: Path,
 ) -> Iterator[ForeignClient]:
     """Each foreign client in turn, in a folder of its own."""
     folder = tmp_path / "client"
     folder.mkdir()
-    endpoint = Endpoint(scep_url=recorded.url, root_pem=running_lab.root_pem_path)
+    endpoint = Endpoint(scep_url=recorded.url + endpoint_path, root_pem=running_lab.root_pem_path)
     with request.param(folder, endpoint) as driver:
         yield driver

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ca.records import RequestStatus
 from interop import openssl
 from interop.clients import Enrolment, EnrolmentRefused, ForeignClient
 from interop.recording import Recording
@@ -75,6 +77,26 @@ def test_enrols_after_a_refusal_with_the_right_challenge(client: ForeignClient, 
         client.obtain(f"{client.name}-mistyped", "0000000000000000")
 
     assert_usable(client.obtain(f"{client.name}-corrected", running_lab.new_challenge()))
+
+
+@pytest.mark.parametrize("endpoint_path", ["/manual"])
+def test_waits_until_a_certificate_manager_approves(
+    client: ForeignClient, recorded: Recording, running_lab: ScepLab
+) -> None:
+    name, desk = f"{client.name}-approved", running_lab.desk
+
+    def approve() -> None:
+        deadline = monotonic() + 60
+        while not (waiting := [one for one in desk.requests(RequestStatus.PENDING) if name in one.subject]):
+            assert monotonic() < deadline, "no request became pending"
+            sleep(0.05)
+        desk.approve(waiting[0].id)
+
+    assert_usable(client.obtain_once_approved(name, running_lab.new_challenge(), approve))
+
+    first, *polls = [openssl.message_type(sent.request_message) for sent in recorded.pki_operations]
+    assert first == PKCS_REQ
+    assert set(polls) == {client.poll_message_type}
 
 
 def assert_usable(enrolment: Enrolment) -> x509.Certificate:

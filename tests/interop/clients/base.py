@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,7 @@ class ForeignClient(ABC):
     renewal_message_type: ClassVar[int]  # what it sends to renew: 17 RenewalReq or 19 PKCSReq
     renews_with_new_key: ClassVar[bool]
     refusal_words: ClassVar[str]  # what it says of a CertRep FAILURE badRequest
+    poll_message_type: ClassVar[int]  # what it sends to ask again: 20 CertPoll, or its PKCSReq once more
 
     def __init__(self, folder: Path, endpoint: Endpoint) -> None:
         self.programs = {command: require_peer(command) for command in self.commands}
@@ -65,3 +68,12 @@ class ForeignClient(ABC):
     @abstractmethod
     def renew(self, enrolment: Enrolment) -> Enrolment:
         """Renew what ``obtain`` got, authenticated by it alone; raises EnrolmentRefused."""
+
+    def obtain_once_approved(
+        self, common_name: str, challenge: str, approve: Callable[[], None]
+    ) -> Enrolment:
+        """Enrol where somebody must approve: ``approve`` waits for the request, and approves it."""
+        with ThreadPoolExecutor(max_workers=1) as background:
+            waiting = background.submit(self.obtain, common_name, challenge)
+            approve()
+            return waiting.result()

@@ -1,6 +1,6 @@
 """certmonger 0.79.17: its daemon, told what to enrol through getcert. GET only.
 
-The daemon runs for one folder: HOME and XDG_CONFIG_HOME lie in it, and it listens on a socket of
+The daemon runs for one folder: HOME is that folder, and it listens on a socket of
 its own there (``-L -P``), so that neither a system nor a session bus is needed or touched.
 """
 
@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic, sleep
 from typing import Self
+
+import pytest
 
 from interop.process import Run, run
 
@@ -26,12 +30,13 @@ class Certmonger(ForeignClient):
     """Tracks one request per common name; renewing is ``getcert resubmit``.
 
     It renews with the same key, and hence the same transactionID, and sends the spent challenge
-    along.
+    along. Told to ask again for a pending request, it submits the request once more.
     """
 
     name = "certmonger"
     commands = ("certmonger-session", "getcert")
     renewal_message_type = 19
+    poll_message_type = 19
     renews_with_new_key = False
     refusal_words = "Transaction either is not permitted or is not supported by server."
 
@@ -40,7 +45,6 @@ class Certmonger(ForeignClient):
         self._env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(folder),
-            "XDG_CONFIG_HOME": str(folder / "config"),
         }
 
     def __enter__(self) -> Self:
@@ -79,6 +83,21 @@ class Certmonger(ForeignClient):
             *("-L", challenge, "-w", "--wait-timeout", "30", "-v"),
         )
         return self._result(done, common_name)
+
+    def obtain_once_approved(
+        self, common_name: str, challenge: str, approve: Callable[[], None]
+    ) -> Enrolment:
+        with pytest.raises(EnrolmentRefused, match="status: CA_WORKING"):
+            self.obtain(common_name, challenge)
+        approve()
+        # It would ask again by itself, but not within the patience of a test.
+        refreshed = self._getcert("refresh", "-i", common_name)
+        deadline = monotonic() + 30
+        while b"status: MONITORING" not in self._getcert("list", "-i", common_name).stdout:
+            if monotonic() > deadline:
+                break
+            sleep(0.1)
+        return self._result(refreshed, common_name)
 
     def renew(self, enrolment: Enrolment) -> Enrolment:
         done = self._getcert("resubmit", "-i", enrolment.common_name, "-w", "--wait-timeout", "30", "-v")

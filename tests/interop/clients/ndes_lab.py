@@ -16,9 +16,10 @@ class NdesLabEnroll(ForeignClient):
     name = "ndes-lab-enroll"
     commands = ()
     renewal_message_type = 17
+    poll_message_type = 20
     renews_with_new_key = True
     refusal_words = "refused: badRequest (2)"
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ("--wait", "--poll-interval", "0.2", "--max-polls", "300")
 
     def obtain(self, common_name: str, challenge: str) -> Enrolment:
         folder = self.folder / f"{common_name}-1"

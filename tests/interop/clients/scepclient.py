@@ -20,6 +20,7 @@ class ScepClient(ForeignClient):
     name = "scepclient"
     commands = ("scepclient",)
     renewal_message_type = 17
+    poll_message_type = 19
     renews_with_new_key = False
     refusal_words = "failInfo: badRequest"
 

@@ -20,9 +20,10 @@ class StrongSwanPki(ForeignClient):
     name = "strongswan-pki"
     commands = ("pki", "openssl")
     renewal_message_type = 17
+    poll_message_type = 20
     renews_with_new_key = True
     refusal_words = "failInfo:     badRequest"
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ("--interval", "1", "--maxpolltime", "60")
 
     def obtain(self, common_name: str, challenge: str) -> Enrolment:
         self._fetch_ca_certificates()
