@@ -20,6 +20,14 @@ LogFormat = Literal["auto", "human", "json"]
 _PACKAGES = ("ca", "scep_server", "crl_publisher", "lab")
 
 
+class _OurHandler(logging.StreamHandler["TextIO"]):
+    """A handler that the next call of `log_to` replaces; silent once its stream is closed."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.stream.closed:
+            super().emit(record)
+
+
 def route_to_standard_logging() -> None:
     """Lead structlog into `logging`, unless the embedding program has configured it already."""
     if structlog.is_configured():
@@ -39,7 +47,7 @@ def log_to(stream: TextIO, *, level: str, log_format: LogFormat) -> None:
     """Write our packages' log to ``stream``, for people or as JSON lines; warnings of others too."""
     route_to_standard_logging()
     human = log_format == "human" or (log_format == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
+    handler = _OurHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *_common()],
@@ -51,7 +59,7 @@ def log_to(stream: TextIO, *, level: str, log_format: LogFormat) -> None:
         )
     )
     root = logging.getLogger()
-    for old in root.handlers[:]:
+    for old in [each for each in root.handlers if isinstance(each, _OurHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
