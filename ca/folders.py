@@ -313,10 +313,21 @@ def to_pem(certificate: bytes) -> bytes:
 def read_certificate_file(path: Path) -> bytes:
     """Return the DER of the certificate in a file, PEM or DER; raises PkiUnreadable."""
     content = read_file(path)
-    if _BEGIN not in content:
-        return content
+    try:
+        return pem_certificate(content) if _BEGIN in content else content
+    except PkiUnreadable as error:
+        raise PkiUnreadable(f"{path}: {error}") from error
+
+
+def pem_certificate(content: bytes) -> bytes:
+    """Return the DER of the first certificate in PEM, which may hold other things beside it.
+
+    Raises:
+        PkiUnreadable: there is none.
+
+    """
     text = content.partition(_BEGIN)[2].partition(_END)[0]
     try:
         return base64.b64decode(b"".join(text.split()), validate=True)
     except ValueError as error:
-        raise PkiUnreadable(f"{path} is not a PEM certificate: {error}") from error
+        raise PkiUnreadable(f"not a PEM certificate: {error}") from error

@@ -13,6 +13,7 @@ from .authority import CertificateAuthority
 from .certificates import BadCertificate, CertificateInfo, read_certificate
 from .folders import PkiFolder, PkiUnreadable, read_certificate_file, read_file
 from .keys import PrivateKey, read_key_file
+from .ocsp_credentials import ResponderCredentials
 from .settings import PublicationLocations
 from .store import SqlStore
 from .templates import TemplateSet
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from .certificates import CertificateSigner
     from .clock import Clock
+    from .records import Store
     from .settings import PkiSettings
 
 
@@ -109,6 +111,28 @@ def open_registration_keys(folder: PkiFolder, settings: PkiSettings) -> Registra
     return RegistrationKeys(
         signing=_pair(folder.ra_signing_key, folder.ra_signing_certificate, passphrase),
         encryption=_pair(folder.ra_encryption_key, folder.ra_encryption_certificate, passphrase),
+    )
+
+
+def open_ocsp_credentials(
+    folder: PkiFolder,
+    settings: PkiSettings,
+    *,
+    authority: CertificateAuthority,
+    store: Store,
+    clock: Clock,
+) -> ResponderCredentials:
+    """Return the OCSP credentials for the certificates of ``authority``; raises NoPki, PkiUnreadable.
+
+    Nothing is made or read before the first answer.
+    """
+    return ResponderCredentials(
+        folder=folder.ocsp,
+        authority=authority,
+        store=store,
+        clock=clock,
+        passphrase=_passphrase(folder, settings),
+        key_kind=settings.ocsp.key,
     )
 
 
