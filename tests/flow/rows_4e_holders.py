@@ -79,6 +79,7 @@ def _revoked(bench: Bench) -> tuple[Key, bytes]:
 
 
 def _not_yet_valid(bench: Bench) -> tuple[Key, bytes]:
+    bench.desk.advance(timedelta(hours=3))  # the lab itself is valid for longer than the certificate
     pair = _pair(bench.enrol())
     bench.desk.advance(-timedelta(hours=2))
     return pair
@@ -184,8 +185,10 @@ def _signer_rows() -> Iterator[Row]:
         yield Row("N108", f"not-yet-valid-{kind}", signed_by(_not_yet_valid, kind), UNTRUSTED, fresh=True)
         usage = signed_by(_without_digital_signature, kind, endpoint="encipherment-only")
         yield Row("N108", f"without-digitalSignature-{kind}", usage, kept)
-        other = signed_by(_of_another_template, kind)
+        other = signed_by(_of_another_template, kind, endpoint="server-certificates")
         yield Row("N108", f"other-template-{kind}", other, kept)
+        not_permitted = signed_by(_of_another_template, kind)
+        yield Row("N108", f"other-template-not-permitted-{kind}", not_permitted, BAD_REQUEST)
         strict = signed_by(_of_another_template, kind, endpoint="one-template")
         yield Row("N108", f"other-template-refused-{kind}", strict, BAD_REQUEST)
     self_signed = {"message_type": 17}

@@ -135,7 +135,7 @@ def _number_rows() -> Iterator[Row]:
 
 
 def _serial_of_the_signer(bench: Bench) -> PkiRequest:
-    return bench.request(signer={"serial": b"\x01" * 900_000, "signature": b"x"})
+    return bench.request(signer={"serial": b"\x01" * 300_000, "signature": b"x"})
 
 
 def _modulus_of_the_signer(bench: Bench) -> PkiRequest:
@@ -199,7 +199,7 @@ def _many_rdns(bench: Bench) -> PkiRequest:
 
 
 def _many_rdns_of_the_signer(bench: Bench) -> PkiRequest:
-    return bench.request(signer={"subject": _rdns(50_000)})
+    return bench.request(signer={"subject": _rdns(12_000)})
 
 
 def _many_csr_attributes(bench: Bench) -> PkiRequest:

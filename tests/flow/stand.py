@@ -158,7 +158,7 @@ class Stand:
         with self.world.store.transaction() as transaction:
             record = transaction.certificate_by_serial(self.world.authority.issuer_key_id, serial)
             assert record is not None
-            self.world.authority.revoke(transaction, record.id, RevocationReason.KEY_COMPROMISE)
+            self.world.authority.revoke(transaction, record.id, RevocationReason.SUPERSEDED)
 
     def reserved_keys(self) -> dict[str, tuple[keys.Key, bytes]]:
         """Return the lab's own keys and certificates, as a thief would have them."""

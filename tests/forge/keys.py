@@ -205,7 +205,7 @@ class ExponentOne:
 class KeyPool:
     """Keys of every kind, generated once and handed out for the whole session."""
 
-    def __init__(self, primes: int = 60) -> None:
+    def __init__(self, primes: int = 90) -> None:
         keys = [rsa.generate_private_key(65537, 2048).private_numbers() for _ in range(primes // 2)]
         self._primes = [prime for numbers in keys for prime in (numbers.p, numbers.q)]
         self._pairs: Iterator[tuple[int, int]] = itertools.combinations(self._primes, 2)
