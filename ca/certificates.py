@@ -15,6 +15,7 @@ from . import der, extensions, names, oids
 from .extensions import Extension
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from .keys import SigningKey
@@ -76,6 +77,21 @@ def sign_certificate(tbs: TbsCertificate, key: SigningKey) -> bytes:
     """Return the certificate of ``tbs`` signed by ``key`` with its default digest (RFC 5280 4.1.1)."""
     encoded = tbs.encode()
     return der.sequence(encoded, key.signature_algorithm_der, der.bit_string(key.sign(encoded)))
+
+
+def certs_only(certificates: Iterable[bytes]) -> bytes:
+    """Return certificates in a CMS message that holds nothing else: a ``.p7c`` (RFC 5652 5, RFC 2797 2.1).
+
+    That is a SignedData of version 1 without content and signers.
+    """
+    signed_data = der.sequence(
+        der.integer(1),
+        der.set_of(()),
+        der.sequence(der.oid(oids.CMS_DATA)),
+        der.retag(0xA0, der.set_of(certificates)),
+        der.set_of(()),
+    )
+    return der.sequence(der.oid(oids.CMS_SIGNED_DATA), der.explicit(0, signed_data))
 
 
 @dataclass(frozen=True, kw_only=True)

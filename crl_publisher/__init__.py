@@ -2,16 +2,18 @@
 
 Lives here: the set of published files and what must hold before one is replaced
 (`publication`, `inspection`), when to publish again (`schedule`), and the web server that hands
-the files out (`app`). Does not live here: keys, the database, and what a CRL should say.
+the files out and carries OCSP (`app`, `ocsp`). Does not live here: keys, the database, what a CRL
+should say, and who answers OCSP.
 """
 
 from .errors import PublicationRefused, Superseded
-from .publication import CaCertificate, FileSource, Publication, PublishedFile, SignedCrl
+from .publication import CaCertificate, CaCertificates, FileSource, Publication, PublishedFile, SignedCrl
 from .schedule import Republisher
 from .settings import PublisherSettings
 
 __all__ = [
     "CaCertificate",
+    "CaCertificates",
     "FileSource",
     "Publication",
     "PublicationRefused",

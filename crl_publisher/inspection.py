@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import pkcs7
 
 from ca.der import DerError, one
 
 from .errors import PublicationRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
@@ -88,7 +90,42 @@ def inspect_certificate(name: str, der: bytes, issuer: bytes) -> None:
         PublicationRefused: unreadable, not a CA's, or not signed by ``issuer``.
 
     """
-    certificate = load_certificate(name, der)
+    _check_ca_certificate(name, load_certificate(name, der), issuer)
+
+
+def inspect_certificates(name: str, der: bytes, issuers: Sequence[bytes]) -> None:
+    """Check that a certs-only CMS message holds certificates of one CA, each signed by one of ``issuers``.
+
+    Raises:
+        PublicationRefused: unreadable, empty, of several CAs, or one of them is not a CA's or signed by
+            none of ``issuers``.
+
+    """
+    try:
+        certificates = pkcs7.load_der_pkcs7_certificates(der)
+    except (*_UNREADABLE, UnsupportedAlgorithm) as error:
+        raise PublicationRefused(f"{name}: not a certs-only CMS message: {error}") from error
+    if len({certificate.subject.public_bytes() for certificate in certificates}) != 1:
+        raise PublicationRefused(
+            f"{name}: {len(certificates)} certificates, expected those of one CA (RFC 5280 4.2.2.1)"
+        )
+    for certificate in certificates:
+        _check_signed_by_one_of(name, certificate, issuers)
+
+
+def _check_signed_by_one_of(name: str, certificate: x509.Certificate, issuers: Sequence[bytes]) -> None:
+    refused = PublicationRefused(f"{name}: no issuer to verify its certificates with")
+    for issuer in issuers:
+        try:
+            _check_ca_certificate(name, certificate, issuer)
+        except PublicationRefused as error:
+            refused = error
+        else:
+            return
+    raise refused
+
+
+def _check_ca_certificate(name: str, certificate: x509.Certificate, issuer: bytes) -> None:
     signer = load_certificate(f"the issuer of {name}", issuer)
     try:
         basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value

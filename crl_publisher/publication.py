@@ -13,10 +13,10 @@ import os
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from .errors import PublicationRefused, Superseded
-from .inspection import CrlFacts, inspect_certificate, inspect_crl, read_crl
+from .inspection import CrlFacts, inspect_certificate, inspect_certificates, inspect_crl, read_crl
 
 try:
     import fcntl
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 CRL_MEDIA_TYPE = "application/pkix-crl"  # RFC 5280 4.2.1.13, RFC 2585 4.2
 CERTIFICATE_MEDIA_TYPE = "application/pkix-cert"  # RFC 5280 4.2.2.1, RFC 2585 4.1
-_MEDIA_TYPES = {".crl": CRL_MEDIA_TYPE, ".crt": CERTIFICATE_MEDIA_TYPE}
+CERTIFICATES_MEDIA_TYPE = "application/pkcs7-mime"  # RFC 5280 4.2.2.1
+_MEDIA_TYPES = {".crl": CRL_MEDIA_TYPE, ".crt": CERTIFICATE_MEDIA_TYPE, ".p7c": CERTIFICATES_MEDIA_TYPE}
 _FORBIDDEN_IN_NAMES = frozenset('/\\\0:*?"<>|')
 
 
@@ -51,6 +52,18 @@ class CaCertificate:
     name: str
     der: bytes = field(repr=False)
     issuer: bytes = field(repr=False)  # certificate of the CA above; the same again for a root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaCertificates:
+    """All certificates of one CA to publish, as a certs-only CMS message: ``name`` ends in ``.p7c``."""
+
+    name: str
+    der: bytes = field(repr=False)
+    issuers: tuple[bytes, ...] = field(repr=False)  # certificates of the CAs above; its own, for a root
+
+
+Publishable: TypeAlias = SignedCrl | CaCertificate | CaCertificates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +108,7 @@ class Publication:
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
 
-    def publish(self, *items: SignedCrl | CaCertificate) -> None:
+    def publish(self, *items: Publishable) -> None:
         """Publish all items, or none when one of them fails a check.
 
         A delta CRL comes after its base in ``items``; between two renames clients see the new base
@@ -166,10 +179,13 @@ class Publication:
 
     # -- checks ------------------------------------------------------------------------
 
-    def _inspect(self, item: SignedCrl | CaCertificate, fresh: dict[str, CrlFacts]) -> None:
+    def _inspect(self, item: Publishable, fresh: dict[str, CrlFacts]) -> None:
         _check_name(item)
         if isinstance(item, CaCertificate):
             inspect_certificate(item.name, item.der, item.issuer)
+            return
+        if isinstance(item, CaCertificates):
+            inspect_certificates(item.name, item.der, item.issuers)
             return
         facts = inspect_crl(item.name, item.der, item.issuer, now=self._clock.now())
         self._check_kind(item.name, facts, fresh)
@@ -196,7 +212,7 @@ class Publication:
                 f"{name}: needs base CRL {facts.base_number}, published is {found} (RFC 5280 5.2.4)"
             )
 
-    def _is_published(self, item: SignedCrl | CaCertificate) -> bool:
+    def _is_published(self, item: Publishable) -> bool:
         published = self.find(item.name)
         return published is not None and published.name == item.name and published.content == item.der
 
@@ -209,7 +225,7 @@ class Publication:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a crash
             yield
 
-    def _stage(self, item: SignedCrl | CaCertificate) -> Path:
+    def _stage(self, item: Publishable) -> Path:
         temporary = self._folder / f".{item.name}.tmp"
         with temporary.open("wb") as file:
             file.write(item.der)
@@ -257,7 +273,7 @@ class Publication:
         return published
 
 
-def _check_name(item: SignedCrl | CaCertificate) -> None:
-    suffix = ".crt" if isinstance(item, CaCertificate) else ".crl"
+def _check_name(item: Publishable) -> None:
+    suffix = {CaCertificate: ".crt", CaCertificates: ".p7c"}.get(type(item), ".crl")
     if not item.name.endswith(suffix) or item.name.startswith(".") or _FORBIDDEN_IN_NAMES & set(item.name):
         raise PublicationRefused(f"{item.name!r} is no file name for a {suffix} file")

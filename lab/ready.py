@@ -27,6 +27,7 @@ class ReadyFacts(BaseModel):
     ndes_user: str | None = None
     ndes_password: str | None = None
     pki_url: str
+    ocsp_url: str | None = None
     admin_url: str
     admin_token: str | None = None
     challenge: str

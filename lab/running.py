@@ -125,6 +125,7 @@ class RunningLab:
                 self.world.publication,
                 virtual_directory=settings.pki.virtual_directory,
                 settings=settings.publisher,
+                responder=self.world if settings.pki.ocsp.enabled else None,
             )
         )
         facts = AdminFacts(
@@ -181,6 +182,7 @@ class RunningLab:
             scep_url=self.scep_url,
             mscep_url=self.mscep_url,
             pki_url=self.pki_url,
+            ocsp_url=self.world.pki.ocsp_url if self.world.pki.ocsp.enabled else None,
             admin_url=self.admin_url,
             admin_token=self.admin_token,
             challenge=self.desk.new_challenge(ChallengeOrder(label="made at start")).password,

@@ -172,6 +172,11 @@ class ScepLab:
         return self._lab.pki_url
 
     @property
+    def ocsp_url(self) -> str:
+        """Where OCSP is answered."""
+        return self.world.pki.ocsp_url
+
+    @property
     def admin_url(self) -> str:
         """The management listener."""
         return self._lab.admin_url

@@ -13,11 +13,14 @@ import structlog
 from cryptography import x509
 
 from ca.ceremony import hold_ceremony
+from ca.certificates import certs_only
 from ca.challenges import ChallengeBook
 from ca.errors import CaError
+from ca.ocsp_responder import OcspResponder, ServedIssuer
 from ca.opening import (
     open_authority,
     open_challenge_digest_key,
+    open_ocsp_credentials,
     open_registration_keys,
     open_root_certificate,
     open_root_crl,
@@ -25,7 +28,14 @@ from ca.opening import (
     root_locations,
 )
 from ca.records import CrlKind
-from crl_publisher import CaCertificate, Publication, PublicationRefused, SignedCrl, Superseded
+from crl_publisher import (
+    CaCertificate,
+    CaCertificates,
+    Publication,
+    PublicationRefused,
+    SignedCrl,
+    Superseded,
+)
 from scep_server.operations import ScepService
 from scep_server.protocol.codec import ScepCodec
 from scep_server.ra import RaIdentity, RegistrationAuthority
@@ -36,8 +46,10 @@ if TYPE_CHECKING:
 
     from ca.clock import Clock
     from ca.folders import PkiFolder
+    from ca.ocsp_responder import OcspAnswer
     from ca.opening import KeyAndCertificate
     from ca.records import CrlRecord
+    from crl_publisher.publication import Publishable
     from scep_server.exchange import ExchangeObserver, HttpExchangeRequest, HttpReply
 
     from .settings import LabSettings
@@ -48,8 +60,9 @@ _log = structlog.get_logger(__name__)
 class World:
     """A PKI, open for serving. The root's key is no part of it.
 
-    Is itself what `scep_server.app.create_app` serves, so that ``service`` may be replaced while
-    requests come in. Nothing is published until `publish_all`.
+    Is itself what `scep_server.app.create_app` serves and who answers OCSP for
+    `crl_publisher.app.create_app`, so that ``service`` and ``responder`` may be replaced while requests
+    come in. Nothing is published until `publish_all`.
 
     Raises:
         FolderError: there is no PKI, or a file of it is missing or broken.
@@ -96,6 +109,7 @@ class World:
         self._told: list[Callable[[datetime], None]] = []
         self.store = open_store(folder, durable=durable)
         self.service = self.new_service()
+        self.responder = self.new_responder()
 
     @classmethod
     def make(
@@ -130,6 +144,19 @@ class World:
             observers=self.observers,
         )
 
+    def new_responder(self) -> OcspResponder:
+        """Return an OCSP responder over what this world has now."""
+        credentials = open_ocsp_credentials(
+            self.folder, self.pki, authority=self.authority, store=self.store, clock=self.clock
+        )
+        return OcspResponder(
+            issuers=[ServedIssuer(certificate=self.authority.certificate, credentials=credentials)],
+            store=self.store,
+            clock=self.clock,
+            settings=self.pki.ocsp,
+            clock_skew=self.pki.clock_skew,
+        )
+
     @property
     def maximum_body_octets(self) -> int:
         """The longest body of a SCEP request that is read."""
@@ -138,6 +165,10 @@ class World:
     def handle(self, request: HttpExchangeRequest) -> HttpReply:
         """Answer one SCEP request."""
         return self.service.handle(request)
+
+    def answer(self, octets: bytes) -> OcspAnswer:
+        """Answer one OCSP request."""
+        return self.responder.answer(octets)
 
     def close(self) -> None:
         """Close the database."""
@@ -198,12 +229,18 @@ class World:
         with self.store.reading() as transaction:
             return transaction.latest_crl(self.authority.issuer_key_id, CrlKind.BASE)
 
-    def publishable(self, crl: CrlRecord | None) -> tuple[SignedCrl | CaCertificate, ...]:
+    def publishable(self, crl: CrlRecord | None) -> tuple[Publishable, ...]:
         """Return everything that is published, with ``crl`` as the issuing CA's."""
         root, issuing = self.root, self.authority.certificate
+        root_file, issuing_file = (
+            self.root_locations.certificate_file,
+            self.authority.locations.certificate_file,
+        )
         items = (
-            CaCertificate(name=self.root_locations.certificate_file, der=root.der, issuer=root.der),
-            CaCertificate(name=self.authority.locations.certificate_file, der=issuing.der, issuer=root.der),
+            CaCertificate(name=root_file, der=root.der, issuer=root.der),
+            CaCertificate(name=issuing_file, der=issuing.der, issuer=root.der),
+            _bag(root_file, root.der, root.der),
+            _bag(issuing_file, issuing.der, root.der),
             SignedCrl(name=self.root_locations.crl_file, der=open_root_crl(self.folder), issuer=root.der),
         )
         return items if crl is None else (*items, self._signed_crl(crl))
@@ -229,6 +266,12 @@ class World:
 
 def _identity(pair: KeyAndCertificate) -> RaIdentity:
     return RaIdentity(certificate=pair.certificate, key=pair.key)
+
+
+def _bag(certificate_file: str, certificate: bytes, issuer: bytes) -> CaCertificates:
+    """Return the certificate as the other form of RFC 5280 4.2.2.1, under the same name."""
+    name = f"{certificate_file.removesuffix('.crt')}.p7c"
+    return CaCertificates(name=name, der=certs_only([certificate]), issuers=(issuer,))
 
 
 def _urls_in(certificate: bytes) -> list[str]:

@@ -141,6 +141,7 @@ ndes-lab: a test PKI, not for production
 SCEP        {facts.scep_url}
 NDES path   {facts.mscep_url}
 CRL, AIA    {facts.pki_url}/CertEnroll/
+OCSP        {facts.ocsp_url or "off"}
 Management  {facts.admin_url}
 Data        {kept}
 
