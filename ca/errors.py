@@ -140,6 +140,16 @@ class MalformedRequest(CaError):
     message = "ASN1 bad tag value met."
 
 
+class RevocationOffline(CaError):
+    """No CRL is in force by which the request agent's certificate could be checked."""
+
+    hresult = 0x80092013
+    hresult_name = "CRYPT_E_REVOCATION_OFFLINE"
+    message = (
+        "The revocation function was unable to check revocation because the revocation server was offline."
+    )
+
+
 class ServiceUnavailable(CaError):
     """The CA cannot do its work now: its key or its database cannot be used."""
 

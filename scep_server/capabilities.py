@@ -12,14 +12,13 @@ if TYPE_CHECKING:
     from .ndes.profiles import BehaviourProfile
     from .settings import EndpointSettings
 
-CONTENT_TYPE = "text/plain"
-
 
 def capabilities(endpoint: EndpointSettings, profile: BehaviourProfile, *, next_ca: bool) -> tuple[str, ...]:
     """Return the keywords an endpoint advertises, in the order they are sent.
 
     ``next_ca``: whether GetNextCACert has an answer. A profile that never offered a keyword leaves
-    it out; none adds one that the endpoint would not live up to.
+    it out, and says in which order the others come; none adds one that the endpoint would not live up
+    to.
     """
     wanted = {
         "AES": True,
@@ -33,9 +32,9 @@ def capabilities(endpoint: EndpointSettings, profile: BehaviourProfile, *, next_
         "SCEPStandard": True,
         "GetNextCACert": next_ca,
     }
-    return tuple(word for word, offered in wanted.items() if offered and word in profile.capabilities)
+    return tuple(word for word in profile.capabilities if wanted.get(word))
 
 
-def encode(keywords: tuple[str, ...]) -> bytes:
-    """Return the body of a GetCACaps reply: one keyword a line, each ended by LF."""
-    return "".join(f"{word}\n" for word in keywords).encode("ascii")
+def encode(keywords: tuple[str, ...], line_end: str = "\n") -> bytes:
+    """Return the body of a GetCACaps reply: one keyword a line, each ended by ``line_end``."""
+    return "".join(f"{word}{line_end}" for word in keywords).encode("ascii")

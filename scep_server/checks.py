@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Verdict(Enum):
@@ -59,6 +63,10 @@ class CheckList:
     def failed(self, name: str, clause: str, found: str, expected: str = "") -> None:
         """Note the check that decides against the request."""
         self.add(name, Verdict.FAILED, clause, found, expected)
+
+    def extend(self, checks: Iterable[Check]) -> None:
+        """Note checks that were made elsewhere."""
+        self._made.extend(checks)
 
     def made(self) -> tuple[Check, ...]:
         """Return the checks so far, in order."""

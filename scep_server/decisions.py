@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .ndes.profiles import MODERN
 from .outcomes import PENDING, SUCCESS, Outcome, Refusal, outcome_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ca.records import CertificateRecord, ChallengeRecord, CrlRecord
 
     from .checks import Check
+    from .ndes.profiles import BehaviourProfile
     from .protocol.messages import OpenedMessage, Recipient
     from .settings import EndpointSettings
 
@@ -33,6 +35,7 @@ class Application:
     opened: OpenedMessage = field(repr=False)
     request: VerifiedRequest = field(repr=False)
     now: datetime
+    profile: BehaviourProfile = MODERN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +86,14 @@ class Pend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """The client gets nothing; ``cause`` is the row of the table of outcomes."""
+    """The client gets nothing; ``cause`` is the row of the table of outcomes.
+
+    ``template`` is the one the CA was asked for, where it was the CA that refused.
+    """
 
     cause: Refusal | Exception
     checks: tuple[Check, ...] = ()
+    template: str = ""
 
     @property
     def outcome(self) -> Outcome:

@@ -44,6 +44,11 @@ class HttpExchangeRequest:
     ``path`` is percent-decoded as WSGI has it, ``query`` is not. ``body`` holds at most one octet
     more than the limit. ``declared_length`` is Content-Length: None where there is none, negative
     where it is no number. ``body_complete`` is False where the body ended early or was not framed.
+
+    ``connection`` names the TCP connection and is never used for another one; empty where the web server
+    does not tell. ``header_octets`` is the length of the whole header section, ``longest_field_octets``
+    that of its longest field. ``endpoint`` is set by what stands in front of the service and has read
+    the path already.
     """
 
     method: str
@@ -58,6 +63,12 @@ class HttpExchangeRequest:
     user_agent: str = ""
     host: str = ""
     protocol: str = "HTTP/1.1"
+    remote_port: str = ""
+    connection: str = ""
+    authorization: str = field(default="", repr=False)
+    header_octets: int = 0
+    longest_field_octets: int = 0
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +76,17 @@ class HttpReply:
     """An HTTP reply.
 
     ``content_type`` goes out exactly so, without a charset: certmonger and scepclient compare the
-    whole header.
+    whole header. ``substatus``, ``win32_status`` and ``user`` are not sent: they are what IIS writes
+    into its log as sc-substatus, sc-win32-status and cs-username.
     """
 
     status: int
     content_type: str
     body: bytes = field(repr=False)
     headers: tuple[tuple[str, str], ...] = ()
+    substatus: int = 0
+    win32_status: int = 0
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +95,8 @@ class Exchange:
 
     What was not reached is None. ``checks`` are in the order they were made; ``detail`` says for
     people why the exchange ended as it did and holds no secret; ``refused_by`` is the stable id of
-    the check or error that ended it. ``timings`` are (stage, duration in seconds).
+    the check or error that ended it. ``timings`` are (stage, duration in seconds), ``duration`` is that
+    of all of it.
     """
 
     number: int
@@ -103,6 +119,7 @@ class Exchange:
     checks: tuple[Check, ...] = ()
     certificate_id: int | None = None
     timings: tuple[tuple[str, float], ...] = ()
+    duration: float = 0.0
 
     @property
     def transaction_id(self) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,14 @@ from ca.errors import CaError
 from ca.pkcs10 import parse_request, verify_request
 from ca.records import StoreUnavailable
 
-from .ca_certificates import ca_response, next_ca_response
-from .capabilities import CONTENT_TYPE as CAPABILITIES_TYPE
+from .ca_certificates import next_ca_response
 from .capabilities import capabilities, encode
 from .challenge_policy import BookedChallenges
 from .decisions import Application, Pend, Refuse
 from .enrolment import Enrolment
 from .exchange import HttpReply, Operation
-from .ndes.profiles import MODERN
+from .faces import Face, make_faces
+from .ndes.ladder import Stage, refusal_outcome
 from .outcomes import Refusal, outcome_of
 from .progress import Progress
 from .protocol.enveloped import SUBSTITUTE_CEK_OCTETS
@@ -33,9 +34,9 @@ from .protocol.messages import CertificationRequest, IssuerAndSubject, MessageTy
 from .queries import Archivist, Question
 from .registration import Registrar
 from .replies import CONTENT_TYPE as PKI_MESSAGE_TYPE
-from .replies import Replier
 from .signers import SignerJudge
 from .transport import (
+    BadMessageEncoding,
     BadQuery,
     BodyTooLarge,
     MethodNotAllowed,
@@ -80,7 +81,8 @@ _MAXIMUM_PASSWORDS = 64  # each costs a key derivation
 class ScepService:
     """A SCEP server without its web server.
 
-    ``challenges`` is asked unless ``challenge_policy`` takes its place. ``earlier_issuers`` are former
+    ``profile`` is every endpoint's; without it each has the one of its settings. ``challenges`` is asked
+    unless ``challenge_policy`` takes its place. ``earlier_issuers`` are former
     certificates of the issuing CA, whose leaves may still renew and poll. ``stopwatch`` measures the
     stages of an exchange and nothing else. Safe to use from several threads.
     """
@@ -96,7 +98,7 @@ class ScepService:
         clock: Clock,
         entropy: Callable[[int], bytes],
         codec: Codec,
-        profile: BehaviourProfile = MODERN,
+        profile: BehaviourProfile | None = None,
         observers: Sequence[ExchangeObserver] = (),
         challenge_policy: ChallengePolicy | None = None,
         earlier_issuers: Sequence[CertificateInfo] = (),
@@ -112,7 +114,6 @@ class ScepService:
         self._clock = clock
         self._entropy = entropy
         self._codec = codec
-        self._profile = profile
         self._observers = tuple(observers)
         self._stopwatch = stopwatch
         self._registration_authority = registration_authority
@@ -130,15 +131,14 @@ class ScepService:
             registrar=registrar, authority=authority, challenge_policy=policy, store=store
         )
         self._archivist = Archivist(issuers=issuers, signer_judge=judge)
-        self._replier = Replier(
-            codec=codec, registration_authority=registration_authority, profile=profile, entropy=entropy
-        )
-        self._ca_response = ca_response(
-            codec,
-            ra=registration_authority.certificates,
+        self._faces = make_faces(
+            settings,
+            profile=profile,
+            codec=codec,
+            registration_authority=registration_authority,
             issuing=authority.certificate,
             chain=chain,
-            settings=settings.ca_certificates,
+            entropy=entropy,
         )
         self._next_ca_response = None if next_ca is None else next_ca_response(codec, next_ca)
 
@@ -181,17 +181,23 @@ class ScepService:
             raise UnsupportedEncoding("the body has a Content-Encoding, expected none")
         query = read_query(request.query)
         progress.operation = query.operation
-        endpoint = self._settings.endpoints[name]
+        face = self._faces[name]
         if query.operation is Operation.PKI_OPERATION:
-            return self._pki_operation(request, query, endpoint, progress)
+            return self._pki_operation(request, query, face, progress)
         if query.operation is Operation.GET_CA_CAPS:
-            offered = capabilities(endpoint, self._profile, next_ca=self._next_ca_response is not None)
-            return _ok(CAPABILITIES_TYPE, encode(offered))
+            return self._capabilities(face)
         if query.operation is Operation.GET_CA_CERT:
-            return _ok_response(self._ca_response)
+            return _ok_response(face.ca_response)
+        if not face.profile.next_ca_certificate:
+            raise BadQuery("operation GetNextCACert is unknown to this profile (RFC 8894 4.7)")
         if self._next_ca_response is None:
             raise NoNextCaCertificate("there is no next CA certificate (RFC 8894 4.7)")
         return _ok_response(self._next_ca_response)
+
+    def _capabilities(self, face: Face) -> HttpReply:
+        offered = capabilities(face.endpoint, face.profile, next_ca=self._next_ca_response is not None)
+        body = encode(offered, face.profile.capabilities_line_end)
+        return _ok(face.profile.capabilities_content_type, body)
 
     def _check_body(self, request: HttpExchangeRequest) -> None:
         limit, declared = self._settings.limits.maximum_body_octets, request.declared_length
@@ -202,20 +208,23 @@ class ScepService:
 
     def _answer_below_scep(self, error: Exception, progress: Progress) -> HttpReply:
         """Answer where no CertRep can be addressed, or none should be."""
+        face = self._faces.get(progress.endpoint or "")
         outcome = outcome_of(error)
+        if face is not None and isinstance(error, Unanswerable):
+            outcome = replace(outcome, status=face.profile.unreadable_status)
+        elif face is not None and isinstance(error, BadMessageEncoding):
+            outcome = replace(outcome, status=face.profile.undecodable_status)
         progress.outcome, progress.detail = outcome, str(error)
-        if isinstance(error, Unanswerable):
-            return self._http_reply(outcome, self._profile.unreadable_status)
-        return self._http_reply(outcome, outcome.status)
+        return self._http_reply(outcome, face)
 
-    def _http_reply(self, outcome: Outcome, status: int) -> HttpReply:
+    def _http_reply(self, outcome: Outcome, face: Face | None) -> HttpReply:
         headers = [_NO_STORE]
         if outcome.status == 405:
             headers.append(("Allow", "GET, POST"))
-        if outcome.retry_later:
-            headers.append(("Retry-After", str(self._profile.retry_after_seconds)))
+        if outcome.retry_later and face is not None:
+            headers.append(("Retry-After", str(face.profile.retry_after_seconds)))
         return HttpReply(
-            status=status,
+            status=outcome.status,
             content_type="text/plain",
             body=f"{outcome.text}\n".encode(),
             headers=tuple(headers),
@@ -224,35 +233,34 @@ class ScepService:
     # -- PKIOperation ------------------------------------------------------------------
 
     def _pki_operation(
-        self, request: HttpExchangeRequest, query: Query, endpoint: EndpointSettings, progress: Progress
+        self, request: HttpExchangeRequest, query: Query, face: Face, progress: Progress
     ) -> HttpReply:
-        octets = progress.octets = _message_octets(request, query, endpoint)
+        octets = progress.octets = _message_octets(request, query, face.endpoint)
         unverified = progress.unverified = self._codec.parse(octets)
         progress.lap("parse")
-        answer = self._answer(unverified, endpoint, progress)
-        progress.answer, progress.outcome = answer, answer.outcome
+        answer = self._answer(unverified, face, progress)
+        outcome = _outcome(answer, face, progress)
+        progress.answer, progress.outcome = answer, outcome
         progress.detail = progress.detail or _detail(answer)
         progress.lap("decide")
-        if answer.outcome.retry_later:
-            if self._profile.when_unavailable == "retry-later":
-                return self._http_reply(answer.outcome, answer.outcome.status)
+        if outcome.retry_later and face.profile.when_unavailable == "pending":
             answer = Pend(checks=answer.checks)
-        cert_rep = progress.cert_rep = self._replier.make(
-            answer, unverified, progress.opened, endpoint, progress.received_at
+        elif outcome.status != 200:
+            return self._http_reply(outcome, face)
+        cert_rep = progress.cert_rep = face.replier.make(
+            answer, outcome, unverified, progress.opened, face.endpoint, progress.received_at
         )
-        body = self._replier.encode(cert_rep)
+        body = face.replier.encode(cert_rep)
         progress.lap("reply")
         return _ok(PKI_MESSAGE_TYPE, body)
 
-    def _answer(
-        self, unverified: UnverifiedMessage, endpoint: EndpointSettings, progress: Progress
-    ) -> Answer:
+    def _answer(self, unverified: UnverifiedMessage, face: Face, progress: Progress) -> Answer:
         """Return the RA's answer to a message, whatever is wrong with it."""
         try:
-            opened = self._open(unverified, endpoint, progress)
+            opened = self._open(unverified, face.endpoint, progress)
             if isinstance(opened, Refuse):
                 return opened
-            return self._judge(opened, endpoint, progress)
+            return self._judge(opened, face, progress)
         except (MessageError, CaError, StoreUnavailable) as error:
             progress.detail = str(error)
             progress.checks.failed(outcome_of(error).name, "RFC 8894 3", str(error))
@@ -301,11 +309,17 @@ class ScepService:
         for _, password in list(reversed(usable))[:_MAXIMUM_PASSWORDS]:
             yield password
 
-    def _judge(self, opened: OpenedMessage, endpoint: EndpointSettings, progress: Progress) -> Answer:
-        content, name = progress.content, progress.endpoint or ""
+    def _judge(self, opened: OpenedMessage, face: Face, progress: Progress) -> Answer:
+        content = progress.content
         if isinstance(content, CertificationRequest):
-            return self._enrol(content, opened, endpoint, progress)
-        question = Question(endpoint_name=name, endpoint=endpoint, opened=opened, now=progress.received_at)
+            return self._enrol(content, opened, face, progress)
+        question = Question(
+            endpoint_name=face.name,
+            endpoint=face.endpoint,
+            opened=opened,
+            now=progress.received_at,
+            profile=face.profile,
+        )
         with self._store.reading() as transaction:
             if content is None or isinstance(content, IssuerAndSubject):
                 return self._archivist.poll(transaction, question)
@@ -317,9 +331,10 @@ class ScepService:
         self,
         content: CertificationRequest,
         opened: OpenedMessage,
-        endpoint: EndpointSettings,
+        face: Face,
         progress: Progress,
     ) -> Answer:
+        endpoint = face.endpoint
         request = progress.csr = parse_request(content.csr)
         verified = verify_request(
             request,
@@ -329,11 +344,12 @@ class ScepService:
         progress.checks.passed("request-signature", "RFC 2986 4.2", "proves possession of the key")
         return self._enrolment.enrol(
             Application(
-                endpoint_name=progress.endpoint or "",
+                endpoint_name=face.name,
                 endpoint=endpoint,
                 opened=opened,
                 request=verified,
                 now=progress.received_at,
+                profile=face.profile,
             )
         )
 
@@ -368,6 +384,18 @@ def _is_timely(message: PkiMessage, endpoint: EndpointSettings, progress: Progre
         f"within {minutes} minutes of {now:%Y-%m-%d %H:%M:%SZ}",
     )
     return False
+
+
+def _outcome(answer: Answer, face: Face, progress: Progress) -> Outcome:
+    """Return how an answer looks from outside, under the profile of its endpoint."""
+    if not isinstance(answer, Refuse):
+        return answer.outcome
+    stage = Stage.OPENED
+    if progress.message is None:
+        stage = Stage.READ
+    elif progress.opened is None:
+        stage = Stage.VERIFIED
+    return refusal_outcome(answer.cause, stage, face.profile, template=answer.template)
 
 
 def _detail(answer: Answer) -> str:

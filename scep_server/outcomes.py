@@ -36,6 +36,7 @@ class Refusal(Enum):
     CHALLENGE_WRONG_SUBJECT = "challenge-wrong-subject"
     CHALLENGE_WRONG_ENDPOINT = "challenge-wrong-endpoint"
     CHALLENGE_UNREADABLE = "challenge-unreadable"
+    CHALLENGE_STRING = "challenge-string"
     TRANSACTION_COLLISION = "transaction-collision"
     TRANSACTION_OVER = "transaction-over"
     REQUEST_DENIED = "request-denied"
@@ -50,6 +51,7 @@ class Refusal(Enum):
     SIGNER_REVOKED = "signer-revoked"
     SIGNER_CANNOT_DECRYPT = "signer-cannot-decrypt"
     RENEWAL_SELF_SIGNED = "renewal-self-signed"
+    RENEWAL_REQ = "renewal-req"
     RENEWAL_DISABLED = "renewal-disabled"
     RENEWAL_SUBJECT = "renewal-subject"
     RENEWAL_TEMPLATE = "renewal-template"
@@ -67,7 +69,8 @@ class Outcome:
     """A row: how one kind of ending looks from outside.
 
     ``fail_info`` None means that HTTP answers instead of SCEP. ``status`` is the HTTP status.
-    ``event_id`` is NDES's event, None where it logs none or none is known.
+    ``event_id`` is NDES's event, None where it logs none or none is known. ``server_message`` is what
+    Microsoft's attribute 1.3.6.1.4.1.311.21.38 says.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Outcome:
     hresult: int = 0
     event_id: int | None = None
     retry_later: bool = False
+    server_message: str | None = None
 
 
 Cause = type[Exception] | Refusal
@@ -148,7 +152,8 @@ _HTTP: dict[Cause, Outcome] = {
     transport.UnknownPath: _http("unknown-path", 404, "Not found: no SCEP endpoint has this path."),
     transport.NoNextCaCertificate: _http("no-next-ca", 404, "Not found: there is no next CA certificate."),
     transport.MethodNotAllowed: _http("method", 405, "Method not allowed: SCEP is spoken by GET and POST."),
-    transport.BadQuery: _http("bad-query", 400, BAD_REQUEST_TEXT, 16, _E_INVALIDARG),
+    transport.BadQuery: _http("bad-query", 400, BAD_REQUEST_TEXT),
+    transport.BadMessageEncoding: _http("bad-message-encoding", 400, BAD_REQUEST_TEXT, 16, _E_INVALIDARG),
     transport.BodyTooLarge: _http("body-too-large", 413, "Content too large."),
     transport.UrlTooLong: _http("url-too-long", 414, "URI too long."),
     transport.UnsupportedEncoding: _http(
@@ -195,6 +200,7 @@ _DENIALS: dict[Cause, Outcome] = {
     ca_errors.TemplateDenied: _denial(ca_errors.TemplateDenied, "template-denied"),
     ca_errors.UnsupportedCertType: _denial(ca_errors.UnsupportedCertType, "unsupported-cert-type"),
     ca_errors.SubjectAltNameRequired: _denial(ca_errors.SubjectAltNameRequired, "subject-alt-name-required"),
+    ca_errors.RevocationOffline: _denial(ca_errors.RevocationOffline, "revocation-offline"),
     ca_errors.KeyLength: _denial(ca_errors.KeyLength, "key-length", FailInfo.BAD_ALG),
     ca_errors.BadPublicKey: _denial(ca_errors.BadPublicKey, "bad-public-key", FailInfo.BAD_ALG),
     ca_errors.KeyInUse: _denial(ca_errors.KeyInUse, "key-in-use"),
@@ -225,6 +231,7 @@ _REFUSALS: dict[Cause, Outcome] = dict(
         _refusal(Refusal.CHALLENGE_WRONG_SUBJECT, _REQUEST, _CHALLENGE, _ERROR_NOT_FOUND, 29),
         _refusal(Refusal.CHALLENGE_WRONG_ENDPOINT, _REQUEST, _CHALLENGE, _ERROR_NOT_FOUND, 29),
         _refusal(Refusal.CHALLENGE_UNREADABLE, _REQUEST, _CHALLENGE, _ERROR_NOT_FOUND, 29),
+        _refusal(Refusal.CHALLENGE_STRING, _REQUEST, _CHALLENGE, _E_INVALIDARG),
         _refusal(
             Refusal.TRANSACTION_COLLISION,
             _REQUEST,
@@ -271,6 +278,13 @@ _REFUSALS: dict[Cause, Outcome] = dict(
             _REQUEST,
             "RenewalReq must be signed with a certificate of this CA.",
             _TRUST_E_CERT_SIGNATURE,
+            28,
+        ),
+        _refusal(
+            Refusal.RENEWAL_REQ,
+            _REQUEST,
+            "Renew with a PKCSReq that the old certificate signs; RenewalReq is not answered here.",
+            _E_INVALIDARG,
             28,
         ),
         _refusal(

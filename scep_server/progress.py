@@ -44,10 +44,11 @@ class Progress:
     detail: str = ""
     checks: CheckList = field(default_factory=CheckList)
     timings: list[tuple[str, float]] = field(default_factory=list)
+    _begin: float = 0.0
     _lap: float = 0.0
 
     def __post_init__(self) -> None:
-        self._lap = self.stopwatch()
+        self._begin = self._lap = self.stopwatch()
 
     def lap(self, stage: str) -> None:
         """Note how long the stage that ends now took."""
@@ -83,4 +84,5 @@ class Progress:
             if isinstance(answer, Grant) and answer.certificate
             else None,
             timings=tuple(self.timings),
+            duration=self.stopwatch() - self._begin,
         )

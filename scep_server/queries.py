@@ -16,6 +16,7 @@ from ca.records import CrlKind, TransactionStatus
 
 from .checks import CheckList
 from .decisions import DeliverCrl, Grant, Pend, Refuse
+from .ndes.profiles import MODERN
 from .outcomes import Refusal
 from .registration import reply_recipient
 from .signers import Holder, key_digest
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ca.records import StoreTransaction
 
     from .decisions import Answer
+    from .ndes.profiles import BehaviourProfile
     from .protocol.messages import IssuerAndSerial, OpenedMessage, Recipient
     from .settings import EndpointSettings
     from .signers import SignerJudge
@@ -44,6 +46,7 @@ class Question:
     endpoint: EndpointSettings
     opened: OpenedMessage = field(repr=False)
     now: datetime
+    profile: BehaviourProfile = MODERN
 
 
 class Archivist:
@@ -125,7 +128,7 @@ class Archivist:
     ) -> Recipient | Refuse:
         """Return whom to answer, or the refusal; the same whether or not what is asked for exists."""
         clause, message = "RFC 8894 3.3.4", question.opened.message
-        if admitted == "refuse":
+        if admitted == "refuse" or question.profile.queries == "reject":
             checks.failed("query", clause, message.message_type.rfc_name, "no such query here")
             return Refuse(cause=Refusal.QUERY_DISABLED, checks=checks.made())
         if admitted == "holders":

@@ -11,22 +11,23 @@ all come under the same one, and are told apart here.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ca import names, oids
+from ca import der, names, oids
 from ca.challenges import ChallengeVerdict
 from ca.errors import CaError
 from ca.extensions import KeyUsage, find, read_key_usage
 from ca.records import TransactionStatus
 
 from .challenge_policy import REFUSALS
-from .checks import CheckList
+from .checks import Check, CheckList, Verdict
 from .decisions import Grant, Pend, Plan, Refuse
 from .outcomes import Refusal, outcome_of
 from .protocol.enveloped import can_receive
 from .protocol.messages import KeyTransportRecipient, MessageType, PasswordRecipient
-from .signers import Holder, key_digest
+from .signers import Holder, SelfSigned, key_digest
 from .standing import Standing, standing_of
 
 if TYPE_CHECKING:
@@ -122,13 +123,22 @@ class _Hearing:
         if is_renewal_req and not renewal.enabled:
             self._checks.failed("renewal", "RFC 8894 3.5.2", "RenewalReq", "no renewal: it is not advertised")
             return self._refuse(Refusal.RENEWAL_DISABLED)
+        if is_renewal_req and not self._takes_renewal_req():
+            self._checks.failed("renewal", "RFC 8894 3.3.1", "RenewalReq", "PKCSReq, as Windows renews")
+            return self._refuse(Refusal.RENEWAL_REQ)
+        made = CheckList()
         signer = self._signer_judge.judge(
             self._transaction,
             message.signer,
-            self._checks,
+            made,
             now=application.now,
             grace=timedelta(days=renewal.grace_days_after_expiry),
         )
+        if self._challenge_outweighs(signer):
+            self._signer = SelfSigned()
+            self._note_outweighed(made.made())
+            return None
+        self._checks.extend(made.made())
         if isinstance(signer, Refusal):
             return self._refuse(signer)
         self._signer = signer
@@ -146,6 +156,34 @@ class _Hearing:
             )
             return self._refuse(Refusal.RENEWAL_SELF_SIGNED)
         return self._judge_signer_key()
+
+    def _takes_renewal_req(self) -> bool:
+        chosen = self._application.endpoint.renewal.renewal_req
+        return (self._application.profile.renewal_req if chosen == "profile" else chosen) == "accept"
+
+    def _challenge_outweighs(self, signer: Signer | Refusal) -> bool:
+        """Tell whether a good challenge makes this an initial request, whatever certificate signed it.
+
+        Stolen and forged identities of CA and RA stay refused.
+        """
+        application = self._application
+        if not application.profile.valid_challenge_beats_signature:
+            return False
+        if application.endpoint.challenge == "none":
+            return False
+        if application.opened.message.message_type is not MessageType.PKCS_REQ:
+            return False
+        if isinstance(signer, SelfSigned) or signer in (Refusal.SIGNER_RESERVED, Refusal.SIGNER_FORGED):
+            return False
+        if not application.request.challenge_password:
+            return False
+        return self._find_challenge_refusal() is None
+
+    def _note_outweighed(self, made: tuple[Check, ...]) -> None:
+        for check in made:
+            verdict = Verdict.WARNED if check.verdict is Verdict.FAILED else check.verdict
+            self._checks.extend((replace(check, verdict=verdict),))
+        self._checks.skipped("renewal", "NDES", "a good challenge makes it an initial request")
 
     def _judge_signer_key(self) -> Decision | None:
         """Look whether a self-signed signer has the request's key, which RFC 8894 2.3 only wishes."""
@@ -296,8 +334,11 @@ class _Hearing:
         return self._refuse(refusal)
 
     def _find_challenge_refusal(self) -> Refusal | None:
-        if self._application.request.challenge_password_defect:
+        request, strings = self._application.request, self._application.profile.challenge_strings
+        if request.challenge_password_defect:
             return Refusal.CHALLENGE_UNREADABLE
+        if strings == "printable" and request.challenge_password_tag not in (None, der.PRINTABLE_STRING):
+            return Refusal.CHALLENGE_STRING
         verdict = self._examine().verdict
         return None if verdict is ChallengeVerdict.ACCEPTED else REFUSALS[verdict]
 
@@ -319,7 +360,7 @@ class _Hearing:
             )
         except CaError as error:
             self._checks.failed(outcome_of(error).name, error.hresult_name, str(error), error.message)
-            return Refuse(cause=error, checks=self._checks.made())
+            return Refuse(cause=error, checks=self._checks.made(), template=template)
         self._checks.passed("template", "RFC 8894 2.4", template)
         for wish in prepared.dropped:
             self._checks.warned("request-wish", "RFC 8894 2.4", f"not granted: {wish}")

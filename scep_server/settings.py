@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from .ndes.profiles import BehaviourProfile, ProfileName, profile_with
 from .protocol.algorithms import AlgorithmPolicy
 from .transport import DEFAULT_ENDPOINT
 
@@ -66,6 +67,11 @@ class RenewalSettings(_Settings):
     approval: Literal["auto", "manual"] = Field(
         default="auto", description="Whether a certificate manager must approve renewals."
     )
+    renewal_req: Literal["profile", "accept", "reject"] = Field(
+        default="profile",
+        description="Whether messageType 17 (RenewalReq) renews, besides PKCSReq; profile: as the "
+        "behaviour profile has it (NDES rejects it).",
+    )
     templates: tuple[TemplateName, ...] = Field(
         default=(), description="Renew only certificates of these templates; empty: of any."
     )
@@ -74,6 +80,12 @@ class RenewalSettings(_Settings):
 class EndpointSettings(_Settings):
     """One way to enrol."""
 
+    profile: ProfileName | None = Field(
+        default=None, description="Behaviour profile of this endpoint; none: that of scep.profile."
+    )
+    profile_fields: dict[str, Any] = Field(
+        default_factory=dict, description="Fields of the profile that are otherwise at this endpoint."
+    )
     challenge: Literal["required", "optional", "none"] = Field(
         default="required",
         description="required: no certificate without a good challengePassword. optional: without one "
@@ -171,6 +183,16 @@ class CaCertificateSettings(_Settings):
 class ScepSettings(_Settings):
     """Everything about SCEP."""
 
+    profile: ProfileName = Field(
+        default="modern",
+        description="Behaviour profile: modern is RFC 8894, ndes-2012r2 and ndes-2019 answer as "
+        "Microsoft's server does.",
+    )
+    profile_fields: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Single fields of the profile that are otherwise, such as "
+        '{"reply_key_transport": "pkcs1v15"}.',
+    )
     endpoints: dict[EndpointName, EndpointSettings] = Field(
         default_factory=lambda: {DEFAULT_ENDPOINT: EndpointSettings()},
         description="Endpoints by name; 'default' is the one at /scep and /certsrv/mscep.",
@@ -188,3 +210,26 @@ class ScepSettings(_Settings):
         if "cgi-bin" in names:
             raise ValueError("'cgi-bin' cannot be the name of an endpoint: clients append it to URLs")
         return self
+
+    @model_validator(mode="after")
+    def _profiles_must_exist(self) -> Self:
+        for name in self.endpoints:
+            self.profile_of(name)
+        return self
+
+    @property
+    def ndes_profile(self) -> BehaviourProfile:
+        """Return the profile of the endpoint at NDES's own path."""
+        return self.profile_of(DEFAULT_ENDPOINT)
+
+    def profile_of(self, endpoint: str) -> BehaviourProfile:
+        """Return the behaviour profile of an endpoint, with the fields that are otherwise.
+
+        Raises:
+            BadProfile: a field is unknown or has a value it cannot have; settings with such a field
+                cannot be made.
+
+        """
+        settings = self.endpoints[endpoint]
+        changes = {**self.profile_fields, **settings.profile_fields}
+        return profile_with(settings.profile or self.profile, changes)

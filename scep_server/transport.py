@@ -44,6 +44,10 @@ class BadQuery(TransportError):
     """The query string, the Base64 in it, or the framing of the body cannot be understood."""
 
 
+class BadMessageEncoding(BadQuery):
+    """The message is there, and its Base64 or percent-encoding cannot be undone."""
+
+
 class BodyTooLarge(TransportError):
     """The body is, or says it is, longer than the limit."""
 
@@ -144,7 +148,7 @@ def decode_base64(octets: bytes) -> bytes:
     """Return what Base64 ``octets`` stand for, lenient as `decode_message` says.
 
     Raises:
-        BadQuery: they are no Base64, or not the only encoding of what they stand for.
+        BadMessageEncoding: they are no Base64, or not the only encoding of what they stand for.
 
     """
     text = octets.translate(_SPACES, b"\r\n\t").rstrip(b"=")
@@ -153,7 +157,7 @@ def decode_base64(octets: bytes) -> bytes:
     try:
         decoded = binascii.a2b_base64(padded, strict_mode=True)
     except binascii.Error as error:
-        raise BadQuery(f"message is no Base64: {error} (RFC 4648 4)") from error
+        raise BadMessageEncoding(f"message is no Base64: {error} (RFC 4648 4)") from error
     if not decoded or padding > 2 or binascii.b2a_base64(decoded, newline=False) != padded:
-        raise BadQuery("message is not the one Base64 encoding of its octets (RFC 4648 3.5)")
+        raise BadMessageEncoding("message is not the one Base64 encoding of its octets (RFC 4648 3.5)")
     return decoded
