@@ -8,7 +8,7 @@ should say, and who answers OCSP.
 
 from .errors import PublicationRefused, Superseded
 from .publication import CaCertificate, CaCertificates, FileSource, Publication, PublishedFile, SignedCrl
-from .schedule import Republisher
+from .schedule import PublisherState, Republisher
 from .settings import PublisherSettings
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Publication",
     "PublicationRefused",
     "PublishedFile",
+    "PublisherState",
     "PublisherSettings",
     "Republisher",
     "SignedCrl",

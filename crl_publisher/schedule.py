@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from ca.errors import CaError
+from ca.keys import UnusableKey
 from ca.records import AlreadyExists, StoreUnavailable
 
 from .errors import PublicationRefused
@@ -26,13 +28,35 @@ _log = structlog.get_logger(__name__)
 _LONGEST_WAIT = timedelta(minutes=1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherState:
+    """How publication goes: what health and metrics say of it.
+
+    ``last_error`` is empty while nothing is wrong; ``failing_since`` is when the first of the failures
+    in a row happened. What was published last stays served meanwhile.
+    """
+
+    due: datetime | None = None
+    last_success: datetime | None = None
+    last_error: str = ""
+    failing_since: datetime | None = None
+    failures: int = 0  # in a row
+    running: bool = False
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the last attempt succeeded, or none was due yet."""
+        return self.failing_since is None
+
+
 class Republisher:
     """A thread that publishes whenever it is due.
 
     Args:
         publish: signs and publishes what is due and returns when it is due again. What it raises
-            of `CaError`, `StoreUnavailable`, `AlreadyExists`, `PublicationRefused` and `OSError` is
-            logged, the published files stay, and it is called again after ``retry``.
+            of `CaError`, `UnusableKey`, `StoreUnavailable`, `AlreadyExists`, `PublicationRefused` and
+            `OSError` is logged and remembered in `state`, the published files stay, and it is called
+            again after ``retry``.
         due: when publication is due for the first time, read at start.
         clock: the time that ``due`` is compared with.
         retry: pause after a failure.
@@ -53,12 +77,12 @@ class Republisher:
         self._retry = retry
         self._changed = threading.Condition()
         self._stopping = False
-        self._due: datetime | None = None
+        self._state = PublisherState()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread."""
-        self._due = self._first_due()
+        self._state = replace(self._state, due=self._first_due(), running=True)
         self._thread = threading.Thread(target=self._run, name="republisher", daemon=True)
         self._thread.start()
 
@@ -72,9 +96,9 @@ class Republisher:
             self._thread = None
 
     def reschedule(self, due: datetime) -> None:
-        """Take note that publication is due at ``due``: somebody else has just published."""
+        """Take note that somebody else has just published, and that it is due again at ``due``."""
         with self._changed:
-            self._due = due
+            self._state = self._succeeded(due)
             self._changed.notify_all()
 
     def look(self) -> None:
@@ -85,33 +109,64 @@ class Republisher:
     @property
     def due(self) -> datetime | None:
         """When publication is due next; None before the start."""
+        return self.state.due
+
+    @property
+    def state(self) -> PublisherState:
+        """How publication goes."""
         with self._changed:
-            return self._due
+            return self._state
 
     def _run(self) -> None:
-        while self._wait_until_due():
-            due = self._publish_once()
+        try:
+            while self._wait_until_due():
+                self._publish_once()
+        finally:
             with self._changed:
-                self._due = due
+                self._state = replace(self._state, running=False)
 
     def _wait_until_due(self) -> bool:
         """Return True when it is time, False when the thread is to end."""
         with self._changed:
             while not self._stopping:
-                left = (self._due or self._clock.now()) - self._clock.now()
+                now = self._clock.now()
+                left = (self._state.due or now) - now
                 if left <= timedelta(0):
                     return True
                 self._changed.wait(min(left, _LONGEST_WAIT).total_seconds())
             return False
 
-    def _publish_once(self) -> datetime:
+    def _publish_once(self) -> None:
         try:
             due = self._publish()
-        except (CaError, StoreUnavailable, AlreadyExists, PublicationRefused, OSError) as error:
-            due = self._clock.now() + self._retry
-            _log.error(
-                "publication failed, the last good files stay",
-                reason=str(error),
-                next_attempt=due.isoformat(),
+        except (
+            CaError,
+            UnusableKey,
+            StoreUnavailable,
+            AlreadyExists,
+            PublicationRefused,
+            OSError,
+        ) as error:
+            self._failed(error)
+            return
+        with self._changed:
+            self._state = self._succeeded(due)
+
+    def _succeeded(self, due: datetime) -> PublisherState:
+        return PublisherState(due=due, last_success=self._clock.now(), running=self._state.running)
+
+    def _failed(self, error: Exception) -> None:
+        now = self._clock.now()
+        due, reason = now + self._retry, " ".join(str(error).split()) or type(error).__name__
+        with self._changed:
+            before = self._state
+            self._state = replace(
+                before,
+                due=due,
+                last_error=reason,
+                failing_since=before.failing_since or now,
+                failures=before.failures + 1,
             )
-        return due
+        _log.error(
+            "publication failed, the last good files stay", reason=reason, next_attempt=due.isoformat()
+        )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ca.errors import ServiceUnavailable
-from crl_publisher import PublicationRefused, Republisher
+from ca.records import StoreUnavailable
+from crl_publisher import PublicationRefused, PublisherState, Republisher
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
@@ -36,7 +38,7 @@ class Desk:
         now = self.clock.now()
         self.published.put(now)
         if self.errors:
-            raise self.errors.pop()
+            raise self.errors.pop(0)
         return now + WEEK
 
 
@@ -51,6 +53,14 @@ def desk(clock: SetClock) -> Desk:
 
 
 Start = Callable[[datetime], Republisher]
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Give the thread its turn until something holds; the run's own time limit ends a test that hangs."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0)
 
 
 @pytest.fixture
@@ -124,6 +134,53 @@ def test_tries_again_after_a_failure(start: Start, desk: Desk, clock: SetClock, 
     clock.instant += timedelta(minutes=1)
     republisher.look()
     assert desk.published.get(timeout=10) == START + timedelta(minutes=1)
+
+
+def test_state_says_what_is_wrong_and_since_when_until_it_is_not(
+    start: Start, desk: Desk, clock: SetClock
+) -> None:
+    desk.errors += [StoreUnavailable("gone"), OSError("disk full")]
+    republisher = start(START)
+    assert desk.published.get(timeout=10) == START
+    wait_for(lambda: republisher.state.failures == 1)
+    clock.instant += timedelta(minutes=1)
+    republisher.look()
+    desk.published.get(timeout=10)
+    wait_for(lambda: republisher.state.failures == 2)
+    assert republisher.state == PublisherState(
+        due=START + timedelta(minutes=2),
+        last_error="gone",
+        failing_since=START,
+        failures=2,
+        running=True,
+    )
+    assert not republisher.state.is_healthy
+    clock.instant += timedelta(minutes=1)
+    republisher.look()
+    desk.published.get(timeout=10)
+    wait_for(lambda: republisher.state.is_healthy)
+    now = START + timedelta(minutes=2)
+    assert republisher.state == PublisherState(due=now + WEEK, last_success=now, running=True)
+
+
+def test_state_keeps_the_last_success_while_it_fails(start: Start, desk: Desk, clock: SetClock) -> None:
+    republisher = start(START)
+    desk.published.get(timeout=10)
+    wait_for(lambda: republisher.state.last_success is not None)
+    desk.errors.append(ServiceUnavailable("the key cannot be used"))
+    clock.instant = START + WEEK
+    republisher.look()
+    desk.published.get(timeout=10)
+    wait_for(lambda: not republisher.state.is_healthy)
+    assert republisher.state.last_success == START
+    assert republisher.state.last_error == "the key cannot be used"
+
+
+def test_state_says_that_the_thread_has_ended(start: Start, desk: Desk) -> None:
+    republisher = start(START)
+    assert republisher.state.running
+    republisher.stop()
+    assert not republisher.state.running
 
 
 def test_stops_without_having_been_started(clock: SetClock, desk: Desk) -> None:
