@@ -149,7 +149,7 @@ def test_state_says_what_is_wrong_and_since_when_until_it_is_not(
     wait_for(lambda: republisher.state.failures == 2)
     assert republisher.state == PublisherState(
         due=START + timedelta(minutes=2),
-        last_error="gone",
+        last_error="disk full",
         failing_since=START,
         failures=2,
         running=True,
