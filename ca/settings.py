@@ -1,23 +1,25 @@
 """What an administrator may choose about the PKI, validated once, with clear errors.
 
-AD CS's own words where it has them. `PublicationLocations` is what the choices mean for URLs and
-file names. Does not live here: reading files or the environment, and templates (`ca.templates`).
+AD CS's own words where it has them. What the choices mean for URLs and file names is in
+`ca.locations`. Does not live here: reading files or the environment, and templates (`ca.templates`).
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Final, Self
-from urllib.parse import quote, urlsplit
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from . import names
 from .crls import CrlSchedule
 from .keys import KeyKind
+from .locations import PublicationLocations, check_lines, publishes_deltas, sanitized_name
 from .periods import Period, PeriodSetting, PeriodUnit
+from .publication_urls import CertificateFlag, CrlFlag, PublicationLine, line_of
+
+__all__ = ["OcspSettings", "PkiSettings", "PublicationLocations", "RetentionSettings", "sanitized_name"]
 
 
 def _distinguished_name(text: str) -> str:
@@ -92,6 +94,28 @@ class OcspSettings(BaseModel):
         return self
 
 
+class RetentionSettings(BaseModel):
+    """What the database forgets, so that a long-lived PKI does not grow without bound.
+
+    Certificates and their revocations are kept for ever.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    superseded_crls: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=10, description="CRLs of each key and kind that are kept beside the newest"
+    )
+    challenges: PeriodSetting = Field(
+        default=Period(30, PeriodUnit.DAYS),
+        description="How long a challenge is kept after it was spent, revoked or ran out",
+    )
+    scep_transactions: PeriodSetting = Field(
+        default=Period(180, PeriodUnit.DAYS),
+        description="How long a SCEP transaction that is not pending is kept: so long does a client that "
+        "repeats its request get the same answer",
+    )
+
+
 class PkiSettings(BaseModel):
     """Everything about root, issuing CA and RA certificates."""
 
@@ -142,6 +166,24 @@ class PkiSettings(BaseModel):
         description="First part of CA certificate file names (%1); empty: the host of public_url",
     )
     ocsp: OcspSettings = OcspSettings()
+    retention: RetentionSettings = RetentionSettings()
+
+    crl_publication_urls: tuple[str, ...] = Field(
+        default=(),
+        description="CRLPublicationURLs: flags, a colon, and a URL or path with the tokens %1 to %11, such "
+        "as 79:http://%1/CertEnroll/%3%8%9.crl; empty: that under public_url and virtual_directory",
+    )
+    ca_cert_publication_urls: tuple[str, ...] = Field(
+        default=(),
+        description="CACertPublicationURLs, likewise; empty: 3:.../%1_%3%4.crt under public_url",
+    )
+    configuration_container: DistinguishedName = Field(
+        default="DC=UnavailableConfigDN",
+        description="%6 of the publication URLs: the directory's configuration container",
+    )
+    freshest_crl_in_certificates: bool = Field(
+        default=False, description="Write the place of the delta CRL into certificates too"
+    )
 
     crl_period: PositivePeriod = Field(
         default=Period(1, PeriodUnit.WEEKS), description="CRLPeriod of the issuing CA"
@@ -149,6 +191,18 @@ class PkiSettings(BaseModel):
     crl_overlap: PeriodSetting = Field(
         default=Period(0, PeriodUnit.HOURS),
         description="CRLOverlapPeriod; 0 is automatic: 10 % of the period, at most 12 hours",
+    )
+    crl_delta_period: PeriodSetting = Field(
+        default=Period(1, PeriodUnit.DAYS), description="CRLDeltaPeriod; 0 publishes no delta CRLs"
+    )
+    crl_delta_overlap: PeriodSetting = Field(
+        default=Period(0, PeriodUnit.MINUTES),
+        description="CRLDeltaOverlapPeriod; 0 is automatic: 10 % of the period, at most 12 hours",
+    )
+    crl_delta_use_oldest_unexpired_base: bool = Field(
+        default=False,
+        description="CRLF_DELTA_USE_OLDEST_UNEXPIRED_BASE: delta CRLs complete the oldest base that is "
+        "still valid, and not only the newest",
     )
     root_crl_period: PositivePeriod = Field(
         default=Period(1, PeriodUnit.YEARS), description="CRLPeriod of the offline root"
@@ -187,6 +241,32 @@ class PkiSettings(BaseModel):
                 raise ValueError(f"{which} is shorter than 8 characters")
         return self
 
+    @model_validator(mode="after")
+    def _places_must_be_usable(self) -> Self:
+        check_lines(self.crl_lines, self.certificate_lines, deltas=self.publishes_deltas)
+        return self
+
+    @property
+    def crl_lines(self) -> tuple[PublicationLine, ...]:
+        """CRLPublicationURLs, read."""
+        if not self.crl_publication_urls:
+            return (line_of(79, f"{self.public_url}{self.virtual_directory}/", "%3%8%9.crl"),)
+        return tuple(PublicationLine.parse(text, known=CrlFlag) for text in self.crl_publication_urls)
+
+    @property
+    def certificate_lines(self) -> tuple[PublicationLine, ...]:
+        """CACertPublicationURLs, read."""
+        if not self.ca_cert_publication_urls:
+            return (line_of(3, f"{self.public_url}{self.virtual_directory}/", "%1_%3%4.crt"),)
+        return tuple(
+            PublicationLine.parse(text, known=CertificateFlag) for text in self.ca_cert_publication_urls
+        )
+
+    @property
+    def publishes_deltas(self) -> bool:
+        """Whether the issuing CA publishes delta CRLs: there is a period, and a place with flag 64."""
+        return self.crl_delta_period.units > 0 and publishes_deltas(self.crl_lines)
+
     @property
     def root_name(self) -> bytes:
         """The root's Name, DER."""
@@ -210,6 +290,13 @@ class PkiSettings(BaseModel):
     def crl_schedule(self) -> CrlSchedule:
         """When the issuing CA publishes."""
         return self._schedule(self.crl_period, self.crl_overlap)
+
+    @property
+    def crl_delta_schedule(self) -> CrlSchedule | None:
+        """When the issuing CA publishes delta CRLs, if it does."""
+        if not self.publishes_deltas:
+            return None
+        return self._schedule(self.crl_delta_period, self.crl_delta_overlap)
 
     @property
     def root_crl_schedule(self) -> CrlSchedule:
@@ -238,54 +325,3 @@ class PkiSettings(BaseModel):
     def issuing_locations(self) -> PublicationLocations:
         """Where the issuing CA's CRL and certificate are: what issued certificates say."""
         return PublicationLocations.of(self, self.issuing_common_name, ocsp=True)
-
-
-_FILE_NAME_SAFE: Final = re.compile(r"[A-Za-z0-9 ._()'@$,;=+{}\[\]~^-]")
-
-
-def sanitized_name(common_name: str) -> str:
-    """Return a CA's common name as file names have it: what a file system may refuse becomes ``!xxxx``.
-
-    A dot that begins the name is replaced too, so that no name hides a file or climbs out of a folder.
-    """
-    out: list[str] = []
-    for index, character in enumerate(common_name):
-        if _FILE_NAME_SAFE.fullmatch(character) and not (character == "." and index == 0):
-            out.append(character)
-        else:
-            units = character.encode("utf-16-be")
-            out += [f"!{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)]
-    return "".join(out)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicationLocations:
-    """Where what one CA publishes is found: file names, and the URLs written into certificates."""
-
-    crl_file: str  # "%3%8.crl"
-    delta_crl_file: str  # "%3%8+.crl"
-    certificate_file: str  # "%1_%3%4.crt"
-    crl_urls: tuple[str, ...]
-    delta_crl_urls: tuple[str, ...]
-    ca_issuers_urls: tuple[str, ...]
-    ocsp_urls: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, settings: PkiSettings, common_name: str, *, ocsp: bool) -> Self:
-        """Return the locations of the CA with this common name."""
-        name = sanitized_name(common_name)
-        base = settings.public_url + settings.virtual_directory + "/"
-        crl, delta, certificate = f"{name}.crl", f"{name}+.crl", f"{settings.host}_{name}.crt"
-
-        def url(file: str) -> tuple[str, ...]:
-            return (base + quote(file, safe="()'!+,;=@$~"),)
-
-        return cls(
-            crl_file=crl,
-            delta_crl_file=delta,
-            certificate_file=certificate,
-            crl_urls=url(crl),
-            delta_crl_urls=url(delta),
-            ca_issuers_urls=url(certificate),
-            ocsp_urls=(settings.ocsp_url,) if ocsp and settings.ocsp.enabled else (),
-        )
