@@ -49,6 +49,9 @@ _CONTENT_OF = {
     MessageType.GET_CRL: IssuerAndSerial,
 }
 _DIGITAL_SIGNATURE, _KEY_ENCIPHERMENT = 0, 2
+_PRINTABLE = frozenset(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?"  # X.680 41.4
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +119,7 @@ def make_certification_request(
     subject_der: bytes,
     *,
     challenge_password: str | bytes | None = None,
-    challenge_tag: int = der.UTF8_STRING,
+    challenge_tag: int | None = None,
     extensions: Sequence[bytes] = (),
     other_attributes: Sequence[tuple[str, bytes]] = (),
     digest: DigestAlgorithm = DigestAlgorithm.SHA_256,
@@ -125,13 +128,15 @@ def make_certification_request(
     """Return a signed PKCS#10 (RFC 2986).
 
     ``challenge_password`` is written with ``challenge_tag``: as UTF-8, or as given when octets (a
-    BMPString takes UTF-16). ``extensions`` are encoded Extension SEQUENCEs, ``other_attributes``
-    (OID, value) pairs.
+    BMPString takes UTF-16). Without a tag it is a PrintableString where it can be one (RFC 2985 5.4.1
+    wishes so, and NDES takes nothing else), otherwise a UTF8String. ``extensions`` are encoded Extension
+    SEQUENCEs, ``other_attributes`` (OID, value) pairs.
     """
     found = [encode_attribute(oid, value) for oid, value in other_attributes]
     if challenge_password is not None:
         octets = challenge_password.encode() if isinstance(challenge_password, str) else challenge_password
-        found.append(encode_attribute(oids.CHALLENGE_PASSWORD, der.tlv(challenge_tag, octets)))
+        tag = _string_tag(octets) if challenge_tag is None else challenge_tag
+        found.append(encode_attribute(oids.CHALLENGE_PASSWORD, der.tlv(tag, octets)))
     if extensions:
         found.append(encode_attribute(oids.EXTENSION_REQUEST, der.sequence(*extensions)))
     scheme, algorithm = _certificate_scheme(key, digest, scheme)
@@ -139,6 +144,10 @@ def make_certification_request(
     info = der.sequence(der.integer(0), subject_der, public_key_der(key), attributes_der)
     signature = sign_with(key, info, digest, scheme)
     return CertificationRequest(csr=der.sequence(info, algorithm, der.bit_string(signature)))
+
+
+def _string_tag(octets: bytes) -> int:
+    return der.PRINTABLE_STRING if _PRINTABLE.issuperset(octets) else der.UTF8_STRING
 
 
 def make_request_parts(

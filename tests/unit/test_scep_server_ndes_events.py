@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from peers import require_peer
 
 from scep_server.ndes.events import EVENTS, Event, Level
 
@@ -19,9 +18,7 @@ def event(number: int, code: str = "0x8009310b", message: str = "ASN1 bad tag va
 
 
 @pytest.mark.parametrize("number", sorted(EVENTS))
-def test_xmllint_accepts_every_event_and_finds_its_data(
-    number: int, require_peer: Callable[[str], Path]
-) -> None:
+def test_xmllint_accepts_every_event_and_finds_its_data(number: int) -> None:
     xmllint = require_peer("xmllint")
     nasty = 'a<b>&"c"\x00\x1b[31m\ud800 ü'
     run = subprocess.run(
