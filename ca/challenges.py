@@ -192,6 +192,10 @@ class ChallengeBook:
         """Return every challenge, oldest first, or only those that are still good for something."""
         return transaction.challenges(usable_at=self._clock.now() if usable_only else None)
 
+    def count(self, transaction: StoreTransaction, *, label: str | None = None) -> int:
+        """Return how many challenges are still good for something, of one label or of any."""
+        return transaction.count_challenges(usable_at=self._clock.now(), label=label)
+
     def revoke(self, transaction: StoreTransaction, challenge_id: int) -> bool:
         """Revoke a challenge; False when there is none that is neither spent nor revoked."""
         return transaction.revoke_challenge(challenge_id, self._clock.now())

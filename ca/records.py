@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -206,8 +206,11 @@ class CrlKind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrlRecord:
-    """A signed CRL. Base and delta CRLs of one key share one counter."""
+class CrlSummary:
+    """What is known of a CRL without its octets, which may be many.
+
+    Base and delta CRLs of one key share one counter; those signed together have the same number.
+    """
 
     issuer_key_id: str
     number: int
@@ -216,6 +219,12 @@ class CrlRecord:
     next_update: datetime
     next_publish: datetime
     entries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrlRecord(CrlSummary):
+    """A signed CRL."""
+
     der: bytes = field(repr=False)
 
 
@@ -256,6 +265,7 @@ class StoreTransaction(Protocol):
     def count_certificates(self, wanted: CertificateFilter, *, now: datetime) -> int: ...
     def revoke(self, certificate_id: int, revocation: Revocation) -> None: ...
     def release_hold(self, certificate_id: int) -> None: ...
+    def revoke_many(self, revocations: Iterable[tuple[CertificateRecord, Revocation]]) -> None: ...
 
     # CRLs
     def revoked_entries(self, issuer_key_id: str, *, not_expired_at: datetime) -> Sequence[RevokedEntry]: ...
@@ -266,6 +276,12 @@ class StoreTransaction(Protocol):
     def next_crl_number(self, issuer_key_id: str) -> int: ...
     def add_crl(self, crl: CrlRecord) -> None: ...
     def latest_crl(self, issuer_key_id: str, kind: CrlKind) -> CrlRecord | None: ...
+    def crl_summaries(self, issuer_key_id: str, kind: CrlKind) -> Sequence[CrlSummary]: ...
+
+    # what is forgotten in the course of time
+    def forget_crls(self, *, superseded_kept: int) -> int: ...
+    def forget_challenges(self, *, given_up_before: datetime, limit: int) -> int: ...
+    def forget_scep_transactions(self, *, created_before: datetime, limit: int) -> int: ...
 
     # challenges
     def add_challenge(self, challenge: NewChallenge) -> ChallengeRecord: ...
@@ -274,7 +290,7 @@ class StoreTransaction(Protocol):
     def spend_challenge(self, challenge_id: int, at: datetime) -> bool: ...
     def revoke_challenge(self, challenge_id: int, at: datetime) -> bool: ...
     def challenges(self, *, usable_at: datetime | None = None) -> Sequence[ChallengeRecord]: ...
-    def count_challenges(self, *, usable_at: datetime) -> int: ...
+    def count_challenges(self, *, usable_at: datetime, label: str | None = None) -> int: ...
 
     # requests that wait for approval
     def add_request(self, request: NewRequest) -> RequestRecord: ...

@@ -38,6 +38,9 @@ _BY_DIGEST = Statement(_SELECT.where(challenges.c.digest == bindparam("wanted_di
 _EVERY = Statement(_SELECT.order_by(challenges.c.id))
 _EVERY_USABLE = Statement(_SELECT.where(_USABLE).order_by(challenges.c.id))
 _COUNT_USABLE = Statement(select(func.count()).select_from(challenges).where(_USABLE))
+_COUNT_LABELLED = Statement(
+    select(func.count()).select_from(challenges).where(_USABLE, challenges.c.label == bindparam("wanted_label"))
+)
 _SPEND = Statement(
     update(challenges)
     .where(_THIS, _USABLE)
@@ -105,9 +108,13 @@ class ChallengeRows(Rows):
             return [_record(row) for row in self._all(_EVERY, {})]
         return [_record(row) for row in self._all(_EVERY_USABLE, {"usable_at": stored(usable_at)})]
 
-    def count_challenges(self, *, usable_at: datetime) -> int:
-        """Return how many challenges are usable then: what NDES's PasswordMax limits."""
-        (row,) = self._all(_COUNT_USABLE, {"usable_at": stored(usable_at)})
+    def count_challenges(self, *, usable_at: datetime, label: str | None = None) -> int:
+        """Return how many challenges are usable then, of one label or of any."""
+        wanted = {"usable_at": stored(usable_at)}
+        if label is None:
+            (row,) = self._all(_COUNT_USABLE, wanted)
+        else:
+            (row,) = self._all(_COUNT_LABELLED, {**wanted, "wanted_label": label})
         return int(row[0])
 
 
