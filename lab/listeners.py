@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import logging
 import socket
 import threading
@@ -26,6 +27,8 @@ from urllib.parse import unquote_to_bytes
 
 from cheroot import makefile, server, wsgi
 from cheroot.workers.threadpool import ThreadPool
+
+from scep_server.exchange import CONNECTION_KEY
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -186,10 +189,21 @@ class _Request(server.HTTPRequest):
         return bool(self.ready) and not self.chunked_read and getattr(self.rfile, "remaining", 0) == 0
 
 
+class _Gateway(wsgi.Gateway_10):
+    """cheroot's way to WSGI, which also tells requests of one connection from those of another."""
+
+    def get_environ(self) -> dict[str, Any]:
+        """Return the environment with a name of the connection that no other ever has."""
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        return environ | {CONNECTION_KEY: str(self.req.conn.number)}
+
+
 class _Connection(server.HTTPConnection):
     RequestHandlerClass = _Request
+    numbers = itertools.count(1)
 
     def __init__(self, its_server: _Server, sock: socket.socket, _makefile: object) -> None:
+        self.number = next(self.numbers)
         self.request: _Request | None = None
         self.deadline = 0.0
         super().__init__(its_server, sock, self._file)
@@ -250,6 +264,7 @@ class _Server(wsgi.Server):
             timeout=limits.idle_seconds,  # type: ignore[arg-type] # a socket takes a float
             shutdown_timeout=5,
         )
+        self.gateway = _Gateway
         self.requests = _Pool(self, min=limits.threads)
         self.max_request_header_size = limits.header_octets
         self.max_request_body_size = limits.body_octets

@@ -11,7 +11,7 @@ import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from .exchange import HttpExchangeRequest, HttpReply
+from .exchange import CONNECTION_KEY, HttpExchangeRequest, HttpReply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +61,7 @@ def read_request(environ: Mapping[str, object], maximum_body_octets: int) -> Htt
     A body that is declared longer than the limit is not read at all.
     """
     text = {key: value for key, value in environ.items() if isinstance(value, str)}
+    fields = _field_lengths(text)
     declared = _declared_length(text.get("CONTENT_LENGTH", ""))
     terminated = bool(environ.get("wsgi.input_terminated"))
     wanted = maximum_body_octets + 1 if terminated and declared is None else max(declared or 0, 0)
@@ -81,7 +82,19 @@ def read_request(environ: Mapping[str, object], maximum_body_octets: int) -> Htt
         user_agent=text.get("HTTP_USER_AGENT", ""),
         host=text.get("HTTP_HOST", ""),
         protocol=text.get("SERVER_PROTOCOL", ""),
+        remote_port=text.get("REMOTE_PORT", ""),
+        connection=text.get(CONNECTION_KEY, ""),
+        authorization=text.get("HTTP_AUTHORIZATION", ""),
+        header_octets=sum(fields),
+        longest_field_octets=max(fields, default=0),
     )
+
+
+def _field_lengths(text: Mapping[str, str]) -> list[int]:
+    """Return how many octets each header field takes, with its name, colon, space and line end."""
+    fields = {key.removeprefix("HTTP_"): value for key, value in text.items() if key.startswith("HTTP_")}
+    fields |= {key: text[key] for key in ("CONTENT_TYPE", "CONTENT_LENGTH") if key in text}
+    return [len(name) + len(value) + 4 for name, value in fields.items()]
 
 
 def _declared_length(value: str) -> int | None:
@@ -106,7 +119,7 @@ def _read(stream: BinaryIO, wanted: int) -> bytes | None:
 def _response(reply: HttpReply) -> Response:
     response = Response(reply.body, status=reply.status, content_type=reply.content_type)
     for name, value in reply.headers:
-        response.headers[name] = value
+        response.headers.add(name, value)  # more than one WWW-Authenticate is possible
     return response
 
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     )
 
 
+CONNECTION_KEY = "scep_server.connection"
+"""Where a web server may put, into the WSGI environment, a name of the connection that it never reuses."""
+
+
 class Operation(Enum):
     """OPERATION of a SCEP request (RFC 8894 4.1); the value is the RFC's spelling."""
 
@@ -77,7 +81,8 @@ class HttpReply:
 
     ``content_type`` goes out exactly so, without a charset: certmonger and scepclient compare the
     whole header. ``substatus``, ``win32_status`` and ``user`` are not sent: they are what IIS writes
-    into its log as sc-substatus, sc-win32-status and cs-username.
+    into its log as sc-substatus, sc-win32-status and cs-username. ``kernel`` says that HTTP.sys answered,
+    so that IIS's log has no line.
     """
 
     status: int
@@ -87,6 +92,7 @@ class HttpReply:
     substatus: int = 0
     win32_status: int = 0
     user: str = ""
+    kernel: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
