@@ -57,7 +57,7 @@ def answer_ocsp(responder: OcspResponder, environ: Mapping[str, object]) -> Resp
         response.headers["Allow"] = "GET, HEAD" if asked.strip("/") else "GET, HEAD, POST"
         return response
     media_type, _ = parse_options_header(str(environ.get("CONTENT_TYPE", "")))
-    if media_type not in ("", REQUEST_MEDIA_TYPE):
+    if media_type.lower() not in ("", REQUEST_MEDIA_TYPE):
         return _plain(415, f"The body is {media_type}, expected {REQUEST_MEDIA_TYPE} (RFC 6960 A.1)\n")
     body = _read_body(environ)
     return _plain(413) if len(body) > MAXIMUM_REQUEST_OCTETS else _wrap(responder.answer(body), environ)
