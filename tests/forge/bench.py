@@ -322,7 +322,7 @@ class Bench:
         reply = read_reply(response.body)
         check_reply(reply, request.sent, self.bundle)
         self.desk.second_opinion(request, reply)
-        self._demand_fixed_words(request, reply.fail_info_text)
+        self._demand_fixed_words(request, reply.words)
         nonce = reply.attributes["2.16.840.1.113733.1.9.5"].content
         demand(self.nonces.setdefault(nonce, response) is response, "senderNonce is not fresh")
         return reply

@@ -35,6 +35,8 @@ from .message import (
     FAIL_INFO_TEXT,
     MESSAGE_DIGEST,
     MESSAGE_TYPE,
+    MICROSOFT_ERROR,
+    MICROSOFT_MESSAGE,
     PKI_STATUS,
     RECIPIENT_NONCE,
     SENDER_NONCE,
@@ -54,6 +56,8 @@ _ALLOWED = {
     SENDER_NONCE,
     RECIPIENT_NONCE,
     TRANSACTION_ID,
+    MICROSOFT_ERROR,
+    MICROSOFT_MESSAGE,
 }
 _DIGEST_NAMES = {dotted: name for name, dotted in DIGESTS.items()}
 _CIPHER_NAMES = {dotted: name for name, (dotted, _, _) in CIPHERS.items()}
@@ -102,6 +106,18 @@ class Reply:
         """failInfoText, empty when absent."""
         found = self.attributes.get(FAIL_INFO_TEXT)
         return "" if found is None else found.content.decode()
+
+    @property
+    def hresult(self) -> str:
+        """Microsoft's HRESULT as sent, empty when absent."""
+        found = self.attributes.get(MICROSOFT_ERROR)
+        return "" if found is None else found.content.decode()
+
+    @property
+    def words(self) -> str:
+        """Every text of the reply that is meant for people."""
+        found = self.attributes.get(MICROSOFT_MESSAGE)
+        return self.fail_info_text if found is None else f"{self.fail_info_text} {found.content.decode()}"
 
     def __str__(self) -> str:
         if self.status == FAILURE:
@@ -184,6 +200,12 @@ def _check_attributes(reply: Reply, sent: Sent) -> None:
     if FAIL_INFO in found:
         demand(found[FAIL_INFO].tag == asn1.PRINTABLE, "failInfo is no PrintableString")
         demand(reply.fail_info in range(5), f"failInfo is {reply.fail_info}")
+    if MICROSOFT_ERROR in found:
+        demand(reply.status == FAILURE, "an HRESULT in a reply that is no FAILURE")
+        demand(found[MICROSOFT_ERROR].tag == asn1.PRINTABLE, "the HRESULT is no PrintableString")
+        demand(-(1 << 31) <= int(reply.hresult) < 0, f"the HRESULT is {reply.hresult!r}")
+    if MICROSOFT_MESSAGE in found:
+        demand(found[MICROSOFT_MESSAGE].tag == asn1.UTF8, "Microsoft's message is no UTF8String")
     if FAIL_INFO_TEXT in found:
         demand(reply.status == FAILURE, "failInfoText in a reply that is no FAILURE")
         demand(found[FAIL_INFO_TEXT].tag == asn1.UTF8, "failInfoText is no UTF8String")

@@ -87,6 +87,7 @@ class Fail(Outcome):
     fail_info: int
     group: str | None = None
     silent: bool = False
+    own_hresult: bool = False  # the sender knows anyway what sets this one apart
 
     def judge(self, bench: Bench, request: Built, response: Response) -> bool:
         reply = bench.reply(pki_of(request), response)
@@ -97,6 +98,9 @@ class Fail(Outcome):
         if self.group:
             known = bench.groups.setdefault(self.group, text)
             demand(known == text, f"{text!r}, elsewhere {known!r}")
+        if self.group and not self.own_hresult:
+            known = bench.groups.setdefault(f"{self.group}: HRESULT", reply.hresult)
+            demand(known == reply.hresult, f"HRESULT {reply.hresult}, elsewhere {known}")
         return True
 
 
