@@ -112,6 +112,11 @@ def delta_crl_indicator(base_number: int) -> CrlExtension:
     return CrlExtension(oids.DELTA_CRL_INDICATOR, True, der.integer(base_number))
 
 
+def virtual_base_crl_number(base_number: int) -> CrlExtension:
+    """Return Microsoft's Virtual Base CRL Number: the newest base when a delta CRL was signed."""
+    return CrlExtension(oids.MS_VIRTUAL_BASE_CRL_NUMBER, False, der.integer(base_number))
+
+
 def ca_version(version: int) -> CrlExtension:
     """Return Microsoft's CA version: key index in the high, certificate index in the low 16 bits."""
     return CrlExtension(oids.MS_CA_VERSION, False, der.integer(version))

@@ -169,6 +169,23 @@ def freshest_crl(urls: Sequence[str]) -> Extension:
     return Extension(oid=oids.FRESHEST_CRL, value=_distribution_points(urls))
 
 
+def published_crl_locations(urls: Sequence[str]) -> Extension:
+    """Return Microsoft's Published CRL Locations: where a CRL is published, in the syntax of a CDP."""
+    return Extension(oid=oids.MS_PUBLISHED_CRL_LOCATIONS, value=_distribution_points(urls))
+
+
+def issuing_distribution_point(urls: Sequence[str]) -> Extension:
+    """Return the critical IssuingDistributionPoint of a CRL for all its key issued (RFC 5280 5.2.5)."""
+    full_name = der.explicit(0, *(der.tlv(_CONTEXT_6, url.encode("ascii")) for url in urls))
+    value = der.sequence(der.explicit(0, full_name))
+    return Extension(oid=oids.ISSUING_DISTRIBUTION_POINT, critical=True, value=value)
+
+
+def previous_ca_certificate_hash(sha1: bytes) -> Extension:
+    """Return Microsoft's Previous CA Certificate Hash: the thumbprint of the certificate renewed."""
+    return Extension(oid=oids.MS_PREVIOUS_CA_CERTIFICATE_HASH, value=der.octet_string(sha1))
+
+
 def authority_information_access(ca_issuers: Sequence[str], ocsp: Sequence[str] = ()) -> Extension:
     """Return the AuthorityInfoAccess extension (RFC 5280 4.2.2.1): caIssuers first, as AD CS does."""
     descriptions = [

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, exists, func, insert, or_, select, update
 
 from ca.records import ChallengeKind, ChallengeRecord
 
 from .rows import Rows, Statement
-from .tables import challenges, instant, instant_or_none, stored, stored_or_none
+from .tables import challenges, instant, instant_or_none, scep_transactions, stored, stored_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from ca.records import NewChallenge
@@ -39,7 +39,9 @@ _EVERY = Statement(_SELECT.order_by(challenges.c.id))
 _EVERY_USABLE = Statement(_SELECT.where(_USABLE).order_by(challenges.c.id))
 _COUNT_USABLE = Statement(select(func.count()).select_from(challenges).where(_USABLE))
 _COUNT_LABELLED = Statement(
-    select(func.count()).select_from(challenges).where(_USABLE, challenges.c.label == bindparam("wanted_label"))
+    select(func.count())
+    .select_from(challenges)
+    .where(_USABLE, challenges.c.label == bindparam("wanted_label"))
 )
 _SPEND = Statement(
     update(challenges)
@@ -49,6 +51,16 @@ _SPEND = Statement(
         spent_at=case((challenges.c.kind == ChallengeKind.ONE_TIME.value, bindparam("usable_at"))),
     )
 )
+_REFERRED_TO = exists().where(scep_transactions.c.challenge_id == challenges.c.id)
+_OUTLIVED = Statement(
+    select(challenges.c.id)
+    .where(
+        or_(*(challenges.c[name] < bindparam("before") for name in ("spent_at", "revoked_at", "expires_at"))),
+        ~_REFERRED_TO,
+    )
+    .order_by(challenges.c.id)
+)
+_FORGET = Statement(delete(challenges).where(_THIS, ~_REFERRED_TO))
 _REVOKE = Statement(update(challenges).where(_THIS, _NOT_GIVEN_UP), ["revoked_at"])
 
 
@@ -107,6 +119,17 @@ class ChallengeRows(Rows):
         if usable_at is None:
             return [_record(row) for row in self._all(_EVERY, {})]
         return [_record(row) for row in self._all(_EVERY_USABLE, {"usable_at": stored(usable_at)})]
+
+    def outlived_challenges(self, *, given_up_before: datetime) -> Sequence[int]:
+        """Return the ids of challenges that were spent, revoked or over before then.
+
+        Those that a SCEP transaction refers to are left out: they go when it has gone.
+        """
+        return [int(row[0]) for row in self._all(_OUTLIVED, {"before": stored(given_up_before)})]
+
+    def forget_challenges(self, challenge_ids: Iterable[int]) -> int:
+        """Forget challenges that no SCEP transaction refers to; return how many."""
+        return self._change_many(_FORGET, [{"wanted_id": each} for each in challenge_ids])
 
     def count_challenges(self, *, usable_at: datetime, label: str | None = None) -> int:
         """Return how many challenges are usable then, of one label or of any."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from ca.records import RequestRecord, RequestStatus, TransactionRecord, TransactionStatus
 
@@ -12,7 +12,7 @@ from .rows import Rows, Statement
 from .tables import instant, instant_or_none, requests, scep_transactions, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from ca.records import NewRequest, NewTransaction
@@ -63,6 +63,15 @@ _OF_REQUEST = Statement(
         scep_transactions.c.id
     )
 )
+_OUTLIVED = Statement(
+    select(scep_transactions.c.id)
+    .where(
+        scep_transactions.c.created_at < bindparam("before"),
+        scep_transactions.c.status != TransactionStatus.PENDING.value,
+    )
+    .order_by(scep_transactions.c.id)
+)
+_FORGET = Statement(delete(scep_transactions).where(scep_transactions.c.id == bindparam("wanted_id")))
 _THIS = update(scep_transactions).where(scep_transactions.c.id == bindparam("wanted_id"))
 _SET_STATUS = Statement(_THIS, ["status"])
 _SET_STATUS_AND_CERTIFICATE = Statement(_THIS, ["status", "certificate_id"])
@@ -153,6 +162,14 @@ class TransactionRows(Rows):
     def scep_transactions_of_request(self, request_id: int) -> Sequence[TransactionRecord]:
         """Return the transactions that wait for this request, oldest first."""
         return [_transaction(row) for row in self._all(_OF_REQUEST, {"wanted_id": request_id})]
+
+    def outlived_scep_transactions(self, *, created_before: datetime) -> Sequence[int]:
+        """Return the ids of transactions begun before then that wait for nobody."""
+        return [int(row[0]) for row in self._all(_OUTLIVED, {"before": stored(created_before)})]
+
+    def forget_scep_transactions(self, record_ids: Iterable[int]) -> int:
+        """Forget transactions: a client that repeats such a request is a stranger. Return how many."""
+        return self._change_many(_FORGET, [{"wanted_id": each} for each in record_ids])
 
     def update_scep_transaction(
         self, record_id: int, status: TransactionStatus, *, certificate_id: int | None = None

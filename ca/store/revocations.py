@@ -7,20 +7,24 @@ a later snapshot) sees every revocation that carries this number or a lower one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
 
 from ca.crls import EncodedEntry, encode_entry
-from ca.records import CrlKind, CrlRecord, Revocation, RevocationReason, RevokedEntry
+from ca.records import CrlKind, CrlRecord, CrlSummary, Revocation, RevocationReason, RevokedEntry
 
-from .certificates import revocation_of
+from .certificates import revocation_of, serial_text
 from .rows import Rows, Statement
 from .tables import certificates, crl_counters, crls, instant, revocations, stored, stored_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
+
+    from ca.records import CertificateRecord
+
+    from .rows import Values
 
 _STATE = ("revoked_at", "reason", "invalidity_date", "crl_number", "entry")
 _CERTIFICATE = Statement(
@@ -39,9 +43,9 @@ _HELD = Statement(
         revocations.c.reason == RevocationReason.CERTIFICATE_HOLD.value,
     )
 )
-_ADD = Statement(
-    insert(revocations), ["certificate_id", "issuer_key_id", "serial_number", "not_after", *_STATE]
-)
+_ALL = ("certificate_id", "issuer_key_id", "serial_number", "not_after", *_STATE)
+_ADD = Statement(insert(revocations), _ALL)
+_CLEAR = Statement(delete(revocations).where(revocations.c.certificate_id == bindparam("wanted_id")))
 _CHANGE = Statement(update(revocations).where(revocations.c.certificate_id == bindparam("wanted_id")), _STATE)
 
 _ISSUER_COUNTS = crl_counters.c.issuer_key_id == bindparam("issuer_key")
@@ -84,6 +88,23 @@ _LATEST_CRL = Statement(
     .order_by(crls.c.number.desc())
     .limit(1)
 )
+_CRL_SUMMARIES = Statement(
+    select(*(crls.c[name] for name in _CRL[:-1]))
+    .where(crls.c.issuer_key_id == bindparam("issuer_key"), crls.c.kind == bindparam("wanted_kind"))
+    .order_by(crls.c.number.desc())
+)
+_NEWER = crls.alias("newer")
+_SUPERSEDED = (
+    select(func.count())
+    .select_from(_NEWER)
+    .where(
+        _NEWER.c.issuer_key_id == crls.c.issuer_key_id,
+        _NEWER.c.kind == crls.c.kind,
+        _NEWER.c.number > crls.c.number,
+    )
+    .scalar_subquery()
+)
+_FORGET_CRLS = Statement(delete(crls).where(bindparam("kept", type_=Integer) < _SUPERSEDED))
 
 
 class RevocationRows(Rows):
@@ -112,6 +133,36 @@ class RevocationRows(Rows):
             "not_after": not_after,
         }
         self._change(_ADD, {**fixed, **state})
+
+    def revoke_many(self, wanted: Iterable[tuple[CertificateRecord, Revocation]]) -> None:
+        """Do the same for many certificates, each with its reason; removeFromCRL releases a hold."""
+        listings: dict[str, int] = {}
+        rows = []
+        for certificate, revocation in wanted:
+            issuer = certificate.issuer_key_id
+            if issuer not in listings:
+                listings[issuer] = self._first_listing(issuer)
+            entry = RevokedEntry(
+                serial_number=certificate.serial_number,
+                revocation=revocation,
+                not_after=certificate.not_after,
+            )
+            rows.append(
+                {
+                    "certificate_id": certificate.id,
+                    "issuer_key_id": issuer,
+                    "serial_number": serial_text(certificate.serial_number),
+                    "not_after": stored(certificate.not_after),
+                    "revoked_at": stored(revocation.revoked_at),
+                    "reason": revocation.reason.value,
+                    "invalidity_date": stored_or_none(revocation.invalidity_date),
+                    "crl_number": listings[issuer],
+                    "entry": encode_entry(entry),
+                }
+            )
+        ids = [{"wanted_id": row["certificate_id"]} for row in rows]
+        self._change_many(_CLEAR, ids)
+        self._change_many(_ADD, rows)
 
     def release_hold(self, certificate_id: int) -> None:
         """Take a certificate off hold; the next delta CRLs say removeFromCRL (RFC 5280 5.3.1).
@@ -194,7 +245,7 @@ class RevocationRows(Rows):
         return int(counter[0])
 
     def add_crl(self, crl: CrlRecord) -> None:
-        """Remember a signed CRL; AlreadyExists when its key has one with this number."""
+        """Remember a signed CRL; AlreadyExists when its key has one of this kind and number."""
         values = {
             "issuer_key_id": crl.issuer_key_id,
             "number": crl.number,
@@ -210,15 +261,26 @@ class RevocationRows(Rows):
     def latest_crl(self, issuer_key_id: str, kind: CrlKind) -> CrlRecord | None:
         """Return the CRL of this kind with the highest number."""
         row = self._one(_LATEST_CRL, {"issuer_key": issuer_key_id, "wanted_kind": kind.value})
-        if row is None:
-            return None
-        return CrlRecord(
-            issuer_key_id=row[0],
-            number=row[1],
-            kind=CrlKind(row[2]),
-            this_update=instant(row[3]),
-            next_update=instant(row[4]),
-            next_publish=instant(row[5]),
-            entries=row[6],
-            der=row[7],
-        )
+        return None if row is None else CrlRecord(**_summary(row), der=row[7])
+
+    def crl_summaries(self, issuer_key_id: str, kind: CrlKind) -> Sequence[CrlSummary]:
+        """Return the CRLs of this kind, newest first, without reading their octets."""
+        wanted = {"issuer_key": issuer_key_id, "wanted_kind": kind.value}
+        return [CrlSummary(**_summary(row)) for row in self._all(_CRL_SUMMARIES, wanted)]
+
+    def forget_crls(self, *, superseded_kept: int) -> int:
+        """Forget all CRLs of each key and kind but the newest and so many before it; return how many."""
+        return self._change(_FORGET_CRLS, {"kept": superseded_kept})
+
+
+def _summary(row: Values) -> dict[str, Any]:
+    """Return what the first columns of a CRL hold, by field."""
+    return {
+        "issuer_key_id": row[0],
+        "number": row[1],
+        "kind": CrlKind(row[2]),
+        "this_update": instant(row[3]),
+        "next_update": instant(row[4]),
+        "next_publish": instant(row[5]),
+        "entries": row[6],
+    }

@@ -77,12 +77,15 @@ class Rows:
             raise self._lost
 
     def _execute(self, statement: Statement, parameters: Parameters) -> DBAPICursor:
+        cursor = self._cursor()
+        cursor.execute(*statement.prepared(self._dialect, parameters))
+        return cursor
+
+    def _cursor(self) -> DBAPICursor:
         if self._over:
             raise RuntimeError("this transaction is over; its object cannot be used any more")
         self.raise_if_lost()
-        cursor = self._connection.connection.cursor()
-        cursor.execute(*statement.prepared(self._dialect, parameters))
-        return cursor
+        return self._connection.connection.cursor()
 
     def _one(self, statement: Statement, parameters: Parameters) -> Values | None:
         """Return the first row, or None."""
@@ -125,6 +128,20 @@ class Rows:
         """Insert or update and return how many rows were touched."""
         try:
             cursor = self._execute(statement, parameters)
+            touched = cursor.rowcount
+            cursor.close()
+        except self._errors as error:
+            self._lose(error)
+        return touched
+
+    def _change_many(self, statement: Statement, rows: Sequence[Parameters]) -> int:
+        """Run one statement once for each of ``rows`` and return how many rows were touched in all."""
+        if not rows:
+            return 0
+        try:
+            prepared = [statement.prepared(self._dialect, parameters) for parameters in rows]
+            cursor = self._cursor()
+            cursor.executemany(prepared[0][0], [values for _, values in prepared])
             touched = cursor.rowcount
             cursor.close()
         except self._errors as error:

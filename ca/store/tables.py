@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_REVISION: Final = "0001"
+SCHEMA_REVISION: Final = "0002"
 """The newest migration: a database that says so is opened without loading the migration tool."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -120,7 +120,7 @@ crls = Table(
     metadata,
     Column("issuer_key_id", Text, primary_key=True, nullable=False),
     Column("number", BigInteger, primary_key=True, autoincrement=False, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("kind", Text, primary_key=True, nullable=False),  # a base and a delta may share a number
     Column("this_update", _Instant, nullable=False),
     Column("next_update", _Instant, nullable=False),
     Column("next_publish", _Instant, nullable=False),
@@ -185,4 +185,5 @@ scep_transactions = Table(
     Column("created_at", _Instant, nullable=False),
     UniqueConstraint("endpoint", "transaction_id", "generation", name="uq_scep_transactions_generation"),
     Index("ix_scep_transactions_request_id", "request_id"),
+    Index("ix_scep_transactions_challenge_id", "challenge_id"),
 )

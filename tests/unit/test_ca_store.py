@@ -284,8 +284,94 @@ def test_latest_crl_of_each_kind_and_key(store: SqlStore) -> None:
         assert transaction.latest_crl(ISSUER, CrlKind.BASE) == given[2]
         assert transaction.latest_crl(ISSUER, CrlKind.DELTA) == given[1]
         assert transaction.latest_crl(OTHER_ISSUER, CrlKind.DELTA) is None
+    with store.transaction() as transaction:
+        transaction.add_crl(crl(10, CrlKind.DELTA))  # signed together with base 10 (RFC 5280 5.2.3)
     with pytest.raises(AlreadyExists), store.transaction() as transaction:
         transaction.add_crl(crl(10, CrlKind.DELTA))
+
+
+def test_crl_summaries_are_those_of_one_key_and_kind_newest_first(store: SqlStore) -> None:
+    with store.transaction() as transaction:
+        for number in (1, 3, 2):
+            transaction.add_crl(crl(number, CrlKind.BASE))
+        transaction.add_crl(crl(9, CrlKind.DELTA))
+        transaction.add_crl(crl(8, CrlKind.BASE, OTHER_ISSUER))
+    with store.reading() as transaction:
+        found = transaction.crl_summaries(ISSUER, CrlKind.BASE)
+    assert [one.number for one in found] == [3, 2, 1]
+    assert_same(crl(3, CrlKind.BASE), found[0])
+
+
+def test_forgets_superseded_crls_and_never_the_newest(store: SqlStore) -> None:
+    kept = [crl(9, CrlKind.BASE, OTHER_ISSUER), crl(5, CrlKind.DELTA), crl(7, CrlKind.BASE)]
+    with store.transaction() as transaction:
+        for each in (*(crl(number, CrlKind.BASE) for number in (1, 2, 6)), *kept):
+            transaction.add_crl(each)
+        assert transaction.forget_crls(superseded_kept=1) == 2
+        numbers = [one.number for one in transaction.crl_summaries(ISSUER, CrlKind.BASE)]
+        assert numbers == [7, 6]
+        assert transaction.forget_crls(superseded_kept=0) == 1
+        for each in kept:
+            assert transaction.latest_crl(each.issuer_key_id, each.kind) == each
+
+
+def test_forgets_old_transactions_and_then_their_challenges(store: SqlStore) -> None:
+    later = NOW + timedelta(days=1)
+    with store.transaction() as transaction:
+        enrol(transaction, 1)
+        transaction.add_scep_transaction(new_transaction("pending", status=TransactionStatus.PENDING))
+        transaction.add_scep_transaction(new_transaction("young", created_at=later))
+        assert transaction.outlived_challenges(given_up_before=later) == []
+        assert transaction.forget_challenges([1]) == 0
+        old = transaction.outlived_scep_transactions(created_before=later)
+        assert transaction.forget_scep_transactions(old) == 1
+        assert transaction.scep_transaction("default", "id 1") is None
+        for kept in ("pending", "young"):
+            assert transaction.scep_transaction("default", kept) is not None
+        assert transaction.forget_challenges(transaction.outlived_challenges(given_up_before=later)) == 1
+        assert transaction.challenges() == []
+
+
+def test_only_challenges_of_no_more_use_are_outlived(store: SqlStore) -> None:
+    with store.transaction() as transaction:
+        made = {
+            name: transaction.add_challenge(new_challenge(name, expires_at=expires)).id
+            for name, expires in (
+                ("spent", None),
+                ("revoked", None),
+                ("over", NOW - timedelta(hours=2)),
+                ("usable", None),
+                ("just over", NOW),
+            )
+        }
+        assert transaction.spend_challenge(made["spent"], NOW - timedelta(hours=2))
+        assert transaction.revoke_challenge(made["revoked"], NOW - timedelta(hours=2))
+        found = transaction.outlived_challenges(given_up_before=NOW)
+    assert found == [made["spent"], made["revoked"], made["over"]]
+
+
+def test_many_are_revoked_as_one_by_one(store: SqlStore) -> None:
+    released = Revocation(revoked_at=NOW, reason=RevocationReason.REMOVE_FROM_CRL)
+    with store.transaction() as transaction:
+        records = [transaction.add_certificate(new_certificate(number), NOW) for number in range(1, 5)]
+        transaction.revoke(records[1].id, HOLD)
+        transaction.revoke(records[2].id, HOLD)
+        assert transaction.next_crl_number(ISSUER) == 1
+        transaction.revoke_many([(records[0], COMPROMISE), (records[1], COMPROMISE), (records[2], released)])
+        found = [transaction.certificate(record.id) for record in records]
+        assert [one.revocation for one in found if one] == [COMPROMISE, COMPROMISE, None, None]
+        entries = [
+            encode_entry(
+                RevokedEntry(
+                    serial_number=record.serial_number, revocation=revocation, not_after=record.not_after
+                )
+            )
+            for record, revocation in zip(records, (COMPROMISE, COMPROMISE, released), strict=False)
+        ]
+        assert list(transaction.encoded_entries(ISSUER, not_expired_at=NOW)) == entries[:2]
+        changed = transaction.changed_entries(ISSUER, since_crl_number=1, not_expired_at=NOW)
+        assert list(changed) == entries
+        transaction.revoke_many([])
 
 
 def test_crl_numbers_count_up_per_key_and_survive_rollback(store: SqlStore) -> None:

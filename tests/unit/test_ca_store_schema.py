@@ -109,20 +109,21 @@ def test_old_database_is_migrated_with_its_contents(
     store.close()
     newer = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, newer, ignore=shutil.ignore_patterns("__pycache__"))
-    (newer / "versions" / "0002_colour.py").write_text(
+    (newer / "versions" / "9998_colour.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision = '0002'\ndown_revision = '0001'\nbranch_labels = None\ndepends_on = None\n"
+        f"revision = '9998'\ndown_revision = '{tables.SCHEMA_REVISION}'\n"
+        "branch_labels = None\ndepends_on = None\n"
         "def upgrade():\n    op.add_column('certificates', sa.Column('colour', sa.Text))\n"
     )
     monkeypatch.setattr(schema, "_MIGRATIONS", newer)
-    monkeypatch.setattr(schema, "SCHEMA_REVISION", "0002")
+    monkeypatch.setattr(schema, "SCHEMA_REVISION", "9998")
     store = SqlStore.open(f"sqlite:///{path}")
     with store.reading() as transaction:
         assert transaction.count_certificates(CertificateFilter(issuer_key_id=ISSUER), now=NOW) == 1
     store.close()
     assert "colour" in definitions(path)["certificates"]
     with closing(sqlite3.connect(path)) as database:
-        assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
+        assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("9998",)]
 
 
 def test_failed_migration_changes_nothing(
@@ -132,14 +133,15 @@ def test_failed_migration_changes_nothing(
     before = definitions(path)
     newer = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, newer, ignore=shutil.ignore_patterns("__pycache__"))
-    (newer / "versions" / "0002_colour.py").write_text(
+    (newer / "versions" / "9998_colour.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision = '0002'\ndown_revision = '0001'\nbranch_labels = None\ndepends_on = None\n"
+        f"revision = '9998'\ndown_revision = '{tables.SCHEMA_REVISION}'\n"
+        "branch_labels = None\ndepends_on = None\n"
         "def upgrade():\n    op.add_column('certificates', sa.Column('colour', sa.Text))\n"
         "    op.execute('SELECT * FROM nowhere')\n"
     )
     monkeypatch.setattr(schema, "_MIGRATIONS", newer)
-    monkeypatch.setattr(schema, "SCHEMA_REVISION", "0002")
+    monkeypatch.setattr(schema, "SCHEMA_REVISION", "9998")
     with pytest.raises(StoreUnavailable, match="nowhere"):
         SqlStore.open(f"sqlite:///{path}")
     assert definitions(path) == before
