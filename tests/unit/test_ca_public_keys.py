@@ -46,7 +46,7 @@ def test_small_factors_are_found(factor: int) -> None:
         read_public_key(forged.rsa_spki(MODULUS * factor, 65537))
 
 
-@pytest.mark.parametrize("modulus", [0, -MODULUS])
+@pytest.mark.parametrize("modulus", [0, -MODULUS], ids=["zero", "negative"])
 def test_a_modulus_that_is_not_positive_is_refused(modulus: int) -> None:
     with pytest.raises(BadPublicKey, match="not positive"):
         read_public_key(forged.rsa_spki(modulus, 65537))
