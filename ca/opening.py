@@ -150,6 +150,11 @@ def open_challenge_digest_key(folder: PkiFolder, settings: PkiSettings) -> bytes
     return read_file(folder.challenge_digest_key).strip()
 
 
+def serving_passphrase(folder: PkiFolder, settings: PkiSettings) -> bytes:
+    """Return what opens the keys of issuing CA and RA; raises NoPki, PkiUnreadable."""
+    return _passphrase(folder, settings)
+
+
 def _passphrase(folder: PkiFolder, settings: PkiSettings) -> bytes:
     folder.require()
     if settings.key_passphrase is not None:

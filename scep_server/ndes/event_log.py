@@ -72,7 +72,6 @@ class EventLog:
     def write(
         self,
         event_id: int,
-        *,
         error_code: str = "",
         error_message: str = "",
         transaction_id: str | None = None,

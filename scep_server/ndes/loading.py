@@ -13,9 +13,10 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from scep_server.exchange import HttpReply
-from scep_server.outcomes import Outcome
+from scep_server.outcomes import Outcome, outcome_of
 from scep_server.progress import Progress
 from scep_server.ra_standing import RaUnusable
+from scep_server.transport import UnknownPath
 
 from .event_log import CANNOT_START, NO_RA_CERTIFICATE, STARTED, STOPPED
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from ca.clock import Clock
     from scep_server.exchange import ExchangeObserver, HttpExchangeRequest
+
+    from scep_server.transport import Router
 
     from .event_log import EventLog
     from .profiles import BehaviourProfile
@@ -43,6 +46,7 @@ class LoadedOnDemand:
 
     Args:
         load: makes the service; raises RaUnusable when the RA's certificates forbid it.
+        router: knows which paths are anybody's: a request for another one loads nothing.
         check: looks at the RA's certificates again, for profiles that want it; raises RaUnusable.
         profile: that of NDES's own path.
         event_log: told of start, stop and failure.
@@ -57,6 +61,7 @@ class LoadedOnDemand:
         self,
         *,
         load: Callable[[], Service],
+        router: Router,
         check: Callable[[], None],
         profile: BehaviourProfile,
         event_log: EventLog,
@@ -67,6 +72,7 @@ class LoadedOnDemand:
     ) -> None:
         self.maximum_body_octets = maximum_body_octets
         self._load = load
+        self._router = router
         self._check = check
         self._profile = profile
         self._event_log = event_log
@@ -114,6 +120,8 @@ class LoadedOnDemand:
 
     def handle(self, request: HttpExchangeRequest) -> HttpReply:
         """Answer one request."""
+        if self._service is None and self._router.endpoint(request.path) is None:
+            return self._answer(request, outcome_of(UnknownPath()), "no endpoint has this path")
         try:
             service = self.start()
         except RaUnusable as error:
@@ -122,20 +130,22 @@ class LoadedOnDemand:
 
     def cannot_start(self, request: HttpExchangeRequest, error: RaUnusable) -> HttpReply:
         """Answer a request that finds no service, and tell the observers."""
+        hresult = error.hresult(self._profile)
+        outcome = Outcome(name="cannot-start", status=500, text=_TEXT, hresult=hresult)
+        return self._answer(request, outcome, str(error))
+
+    def _answer(self, request: HttpExchangeRequest, outcome: Outcome, detail: str) -> HttpReply:
         progress = Progress(
             number=next(self._numbers),
             received_at=self._clock.now(),
             request=request,
             stopwatch=self._stopwatch,
         )
-        progress.outcome = Outcome(
-            name="cannot-start", status=500, text=_TEXT, hresult=error.hresult(self._profile)
-        )
-        progress.detail = str(error)
+        progress.outcome, progress.detail = outcome, detail
         reply = HttpReply(
-            status=500,
+            status=outcome.status,
             content_type="text/plain",
-            body=f"{_TEXT}\n".encode(),
+            body=f"{outcome.text}\n".encode(),
             headers=(("Cache-Control", "no-store"),),
         )
         exchange = progress.finish(reply)

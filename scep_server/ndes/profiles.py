@@ -126,6 +126,8 @@ class BehaviourProfile:
     retries_failed_start: whether each request tries to load again; *unconfirmed*.
     expired_ra_stops: whether a running server looks at its RA certificates again. That NDES does not,
         and goes on until it is restarted, is *unconfirmed*.
+    retired_ra_keys: whether requests to an RA certificate that was replaced since are still opened, until
+        it ends. That NDES opens none of them is *unconfirmed*.
     ra_expired_hresult, ra_foreign_hresult, ra_usage_hresult, ra_missing_hresult, ra_unreadable_hresult,
     ra_access_hresult, ra_key_hresult, ra_revoked_hresult: %1 of events 2 and 10. 0x80070057 is
         documented for expired and unusable certificates; access denied and bad key set are *unconfirmed*
@@ -176,6 +178,7 @@ class BehaviourProfile:
     unusable_ra: Literal["refuse-to-start", "http-500"] = "refuse-to-start"
     retries_failed_start: bool = True
     expired_ra_stops: bool = False
+    retired_ra_keys: bool = True
     ra_expired_hresult: int = 0x80070057
     ra_foreign_hresult: int = 0x80070057
     ra_usage_hresult: int = 0x80070057
@@ -229,6 +232,7 @@ NDES_2019: Final = BehaviourProfile(
     undecryptable="http",
     when_unavailable="failure",
     unusable_ra="http-500",
+    retired_ra_keys=False,
     server_header="Microsoft-IIS/10.0",
     iis_errors=True,
     iis_max_url=4096,

@@ -73,7 +73,9 @@ class W3cLog:
         self.address, self.port = address, port
 
     def observe(self, exchange: Exchange) -> None:
-        """Write the line of an exchange."""
+        """Write the line of an exchange; IIS has none for what HTTP.sys refused."""
+        if exchange.reply.kernel:
+            return
         line = render(exchange, address=self.address, port=self.port)
         self._recent.add(line)
         if self._folder is not None:
