@@ -74,6 +74,7 @@ class RunningLab:
     Raises:
         UnusableSettings: the management listener would be open to others without a token.
         ListenerError: an address cannot be opened.
+        RaUnusable: an RA certificate cannot be used, and the profile does not imitate NDES there.
         FolderError, UnusableKey, BadTemplate, CaError, StoreUnavailable, OSError: as `World.make`.
 
     """
@@ -103,6 +104,7 @@ class RunningLab:
                 durable=durable,
             )
             undo.callback(self.world.close)
+            self.world.start()
             self.world.publish_all()
             self.desk = LocalDesk(self.world)
             self._republisher = Republisher(
@@ -119,6 +121,7 @@ class RunningLab:
             self._undo = undo.pop_all()
 
     def _serve(self, listeners: _Listeners, settings: LabSettings) -> None:
+        self.world.ndes_logs.iis.listen(_reachable_address(settings), listeners.scep.port)
         listeners.scep.serve(create_scep_app(self.world))
         listeners.pki.serve(
             create_publisher_app(
@@ -144,7 +147,7 @@ class RunningLab:
     def check_answers(self) -> None:
         """Ask each listener something; raises NotAnswering."""
         for listener, path in (
-            (self._listeners.scep, "/scep?operation=GetCACaps"),
+            (self._listeners.scep, "/"),
             (self._listeners.pki, "/"),
             (self._listeners.admin, "/health/live"),
         ):
@@ -286,6 +289,11 @@ def _public_host(settings: LabSettings) -> str:
         if any(ipaddress.ip_address(address).is_unspecified for address in _addresses(host)):
             host = socket.gethostname()
     return _url_host(host)
+
+
+def _reachable_address(settings: LabSettings) -> str:
+    """Return the address in IIS's log (s-ip): the one listened on, or a stand-in for all of them."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.server.host, settings.server.host)  # noqa: S104
 
 
 def _url_host(host: str) -> str:

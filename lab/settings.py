@@ -116,6 +116,19 @@ class ChallengeSettings(_Section):
         return None if self.validity_minutes is None else timedelta(minutes=self.validity_minutes)
 
 
+class LogSettings(_Section):
+    """What an administrator of NDES reads: event log, IIS's log, trace."""
+
+    files: bool = Field(
+        default=False,
+        description="Also write them to files: logs/ in the data folder has events.jsonl, W3SVC1/u_ex*.log "
+        "and NdesSvc.log",
+    )
+    keep: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=1000, description="How many events, log lines and traced requests are kept in memory"
+    )
+
+
 class LabSettings(_Section):
     """Everything a lab can be told."""
 
@@ -125,6 +138,7 @@ class LabSettings(_Section):
     server: ServerSettings = ServerSettings()
     admin: AdminSettings = AdminSettings()
     challenges: ChallengeSettings = ChallengeSettings()
+    logs: LogSettings = LogSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

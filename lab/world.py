@@ -21,7 +21,6 @@ from ca.opening import (
     open_authority,
     open_challenge_digest_key,
     open_ocsp_credentials,
-    open_registration_keys,
     open_root_certificate,
     open_root_crl,
     open_store,
@@ -36,21 +35,27 @@ from crl_publisher import (
     SignedCrl,
     Superseded,
 )
+from scep_server.ndes.loading import LoadedOnDemand
 from scep_server.operations import ScepService
 from scep_server.protocol.codec import ScepCodec
-from scep_server.ra import RaIdentity, RegistrationAuthority
+from scep_server.ra_standing import require_usable
+from scep_server.transport import Router
+
+from .ndes_logs import NdesLogs
+from .registration import open_ra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from ca.certificates import CertificateInfo
     from ca.clock import Clock
     from ca.folders import PkiFolder
     from ca.ocsp_responder import OcspAnswer
-    from ca.opening import KeyAndCertificate
     from ca.records import CrlRecord
     from crl_publisher.publication import Publishable
     from scep_server.exchange import ExchangeObserver, HttpExchangeRequest, HttpReply
+    from scep_server.ra import RegistrationAuthority
 
     from .settings import LabSettings
 
@@ -89,15 +94,13 @@ class World:
         self.pki = settings.pki
         self.clock = clock
         self.entropy = entropy
-        self.observers = tuple(observers)
+        self.ndes_logs = NdesLogs(folder.path, settings.logs, clock=clock, profile=settings.scep.ndes_profile)
+        self.observers = (*observers, *self.ndes_logs.observers)
         self.codec = ScepCodec()
         self.root = open_root_certificate(folder)
         self.root_locations = root_locations(folder, self.pki)
         self.authority = open_authority(folder, self.pki, clock=clock, entropy=entropy)
-        keys = open_registration_keys(folder, self.pki)
-        self.registration_authority = RegistrationAuthority(
-            signing=_identity(keys.signing), encryption=_identity(keys.encryption)
-        )
+        self._registration_authority: RegistrationAuthority | None = None
         self.challenges = ChallengeBook(
             digest_key=open_challenge_digest_key(folder, self.pki),
             clock=clock,
@@ -130,8 +133,73 @@ class World:
             hold_ceremony(folder, settings.pki, clock=clock, entropy=entropy, durable=durable)
         return cls(folder, settings, clock=clock, entropy=entropy, observers=observers, durable=durable)
 
-    def new_service(self) -> ScepService:
-        """Return a SCEP server over what this world has now."""
+    @property
+    def registration_authority(self) -> RegistrationAuthority:
+        """The RA with its keys, opened when first needed; raises RaUnusable when they cannot be opened."""
+        if self._registration_authority is None:
+            self._registration_authority = open_ra(
+                self.folder, self.pki, with_retired=self.settings.scep.ndes_profile.retired_ra_keys
+            )
+        return self._registration_authority
+
+    @registration_authority.setter
+    def registration_authority(self, value: RegistrationAuthority) -> None:
+        self._registration_authority = value
+
+    def require_ra(self) -> None:
+        """Raise RaUnusable unless the RA's certificates can be used now."""
+        certificates = self.registration_authority
+        require_usable(
+            signing=certificates.signing,
+            encryption=certificates.encryption,
+            issuers=(self.authority.certificate,),
+            now=self.clock.now(),
+            is_revoked=self._is_revoked,
+        )
+
+    def _is_revoked(self, certificate: CertificateInfo) -> bool:
+        with self.store.reading() as transaction:
+            record = transaction.certificate_by_serial(
+                self.authority.issuer_key_id, certificate.serial_number
+            )
+        return record is not None and record.revocation is not None
+
+    def start(self) -> None:
+        """Load the service now, where the profile does not leave that to the first request.
+
+        Raises:
+            RaUnusable: the RA's certificates cannot be used.
+
+        """
+        if not self.settings.scep.ndes_profile.is_ndes:
+            self.service.start()
+
+    def recycle(self) -> None:
+        """Restart the service, as `iisreset` does: the next request loads it, RA certificates and all.
+
+        Raises:
+            RaUnusable: the profile wants to know now, and they cannot be used.
+
+        """
+        self._registration_authority = None
+        self.service.recycle()
+        self.start()
+
+    def new_service(self) -> LoadedOnDemand:
+        """Return a SCEP server over what this world has when the server is loaded."""
+        return LoadedOnDemand(
+            load=self._load_service,
+            router=Router(self.settings.scep.endpoints),
+            check=self.require_ra,
+            profile=self.settings.scep.ndes_profile,
+            event_log=self.ndes_logs.events,
+            observers=self.observers,
+            clock=self.clock,
+            maximum_body_octets=self.settings.scep.limits.maximum_body_octets,
+        )
+
+    def _load_service(self) -> ScepService:
+        self.require_ra()
         return ScepService(
             settings=self.settings.scep,
             authority=self.authority,
@@ -171,7 +239,8 @@ class World:
         return self.responder.answer(octets)
 
     def close(self) -> None:
-        """Close the database."""
+        """Stop the service and close the database."""
+        self.service.recycle()
         self.store.close()
 
     # -- publishing --------------------------------------------------------------------
@@ -262,10 +331,6 @@ class World:
         return SignedCrl(
             name=self.authority.locations.crl_file, der=crl.der, issuer=self.authority.certificate.der
         )
-
-
-def _identity(pair: KeyAndCertificate) -> RaIdentity:
-    return RaIdentity(certificate=pair.certificate, key=pair.key)
 
 
 def _bag(certificate_file: str, certificate: bytes, issuer: bytes) -> CaCertificates:

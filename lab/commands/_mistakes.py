@@ -18,6 +18,7 @@ _MISTAKES = (
     ("lab.ready", "UnusableReadyFile"),
     ("lab.running", "NotAnswering"),
     ("lab.settings", "UnusableSettings"),
+    ("scep_server.ra_standing", "RaUnusable"),
 )
 
 
