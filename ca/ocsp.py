@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from . import der
@@ -40,18 +41,24 @@ IssuerIdentifier: TypeAlias = tuple[str, bytes, bytes]
 
 def issuer_identifiers(issuer: CertificateInfo) -> frozenset[IssuerIdentifier]:
     """Return how a CertID may name ``issuer``: once for each digest that is known here."""
-    key_bits = _key_bits(issuer)
+    key_bits = _key_bits(issuer.public_key_der)
     return frozenset(
         (oid, hashlib.new(name, issuer.subject_der).digest(), hashlib.new(name, key_bits).digest())
         for oid, name in _HASHES.items()
     )
 
 
-def _key_bits(certificate: CertificateInfo) -> bytes:
+def _key_bits(public_key_der: bytes) -> bytes:
     """Return the subjectPublicKey bits, of which RFC 6960 4.1.1 and 4.2.1 want digests."""
-    key = der.one(certificate.public_key_der, what="SubjectPublicKeyInfo")
+    key = der.one(public_key_der, what="SubjectPublicKeyInfo")
     key.element(der.SEQUENCE, "algorithm")
     return key.bits("subjectPublicKey")
+
+
+@lru_cache(maxsize=16)
+def _key_hash(public_key_der: bytes) -> bytes:
+    """Return the KeyHash that names a responder (RFC 6960 4.2.1)."""
+    return hashlib.sha1(_key_bits(public_key_der), usedforsecurity=False).digest()
 
 
 class ResponseStatus(Enum):
@@ -160,7 +167,7 @@ class ResponseData:
     ) -> Self:
         """Return the data with ``responder`` as its author."""
         return cls(
-            responder_key_hash=hashlib.sha1(_key_bits(responder), usedforsecurity=False).digest(),
+            responder_key_hash=_key_hash(responder.public_key_der),
             produced_at=produced_at,
             responses=tuple(responses),
             nonce=nonce,
