@@ -11,8 +11,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from . import crls, der, names, oids
+from . import der, names
 from .certificates import CertificateInfo, CertificateSigner, KeySigner, TbsCertificate, read_certificate
+from .crl_issuing import CrlIssuer
 from .drafting import Drafter
 from .errors import (
     BadRequestStatus,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from .keys import SigningKey
     from .pkcs10 import CertificateRequest
     from .public_keys import PublicKeyInfo
-    from .records import StoreTransaction
+    from .records import Store, StoreTransaction
     from .settings import PkiSettings, PublicationLocations
     from .templates import Template, TemplateSet
 
@@ -96,8 +97,6 @@ class CertificateAuthority:
         self.templates = templates
         self.locations = locations
         self.issuer_key_id = certificate.subject_key_id.hex()
-        self._key_id = certificate.subject_key_id
-        self._key = key
         self._signer = signer or KeySigner(key)
         self._clock = clock
         self._settings = settings
@@ -107,6 +106,7 @@ class CertificateAuthority:
         )
         self._ra_name = names.canonical(names.read_name(names.build_name(settings.ra_subject)))
         self._own_keys = frozenset(one.public_key_sha256 for one in (certificate, *above))
+        self._crl_issuer = CrlIssuer(certificate=certificate, key=key, locations=locations, settings=settings)
         self._drafter = Drafter(
             certificate=certificate,
             key=key,
@@ -336,25 +336,23 @@ class CertificateAuthority:
         certificate_id: int,
         reason: RevocationReason,
         *,
+        revoked_at: datetime | None = None,
         invalidity_date: datetime | None = None,
     ) -> CertificateRecord:
         """Revoke a certificate; one on hold may be given another reason.
 
+        ``revoked_at`` is the revocation date on CRLs, now unless it was some time ago.
+
         Raises:
             NoSuchRequest: this CA issued no such certificate.
-            BadRequestStatus: it is revoked for good, or the reason revokes nothing.
+            BadRequestStatus: it is revoked for good, the reason revokes nothing, or the date is to come.
 
         """
         found = self._issued_here(transaction, certificate_id)
+        revocation = self.revocation_of(found, reason, revoked_at=revoked_at, invalidity_date=invalidity_date)
         if reason is RevocationReason.REMOVE_FROM_CRL:
             raise BadRequestStatus("removeFromCRL revokes nothing (RFC 5280 5.3.1); release the hold instead")
-        current = found.revocation
-        if current is not None and current.reason is not RevocationReason.CERTIFICATE_HOLD:
-            raise BadRequestStatus(
-                f"certificate {certificate_id} is revoked already: {current.reason.rfc_name}"
-            )
-        revoked = Revocation(revoked_at=self._now(), reason=reason, invalidity_date=invalidity_date)
-        transaction.revoke(certificate_id, revoked)
+        transaction.revoke(certificate_id, revocation)
         return self._issued_here(transaction, certificate_id)
 
     def release(self, transaction: StoreTransaction, certificate_id: int) -> CertificateRecord:
@@ -366,10 +364,40 @@ class CertificateAuthority:
 
         """
         found = self._issued_here(transaction, certificate_id)
-        if found.revocation is None or found.revocation.reason is not RevocationReason.CERTIFICATE_HOLD:
-            raise BadRequestStatus(f"certificate {certificate_id} is not on hold")
+        self.revocation_of(found, RevocationReason.REMOVE_FROM_CRL)
         transaction.release_hold(certificate_id)
         return self._issued_here(transaction, certificate_id)
+
+    def revocation_of(
+        self,
+        certificate: CertificateRecord,
+        reason: RevocationReason,
+        *,
+        revoked_at: datetime | None = None,
+        invalidity_date: datetime | None = None,
+    ) -> Revocation:
+        """Return what the store is to remember of a revocation, or of a release with removeFromCRL.
+
+        Raises:
+            NoSuchRequest: this CA key issued no such certificate.
+            BadRequestStatus: the certificate is not in a state for it, or the date is to come.
+
+        """
+        if certificate.issuer_key_id != self.issuer_key_id:
+            raise NoSuchRequest(f"this CA issued no certificate {certificate.id}")
+        now, current = self._now(), certificate.revocation
+        held = current is not None and current.reason is RevocationReason.CERTIFICATE_HOLD
+        if reason is RevocationReason.REMOVE_FROM_CRL:
+            if current is None or not held:
+                raise BadRequestStatus(f"certificate {certificate.id} is not on hold")
+            return Revocation(revoked_at=current.revoked_at, reason=reason)
+        if current is not None and not held:
+            raise BadRequestStatus(
+                f"certificate {certificate.id} is revoked already: {current.reason.rfc_name}"
+            )
+        if revoked_at is not None and revoked_at > now:
+            raise BadRequestStatus(f"the revocation date {revoked_at:%Y-%m-%dT%H:%M:%SZ} is still to come")
+        return Revocation(revoked_at=revoked_at or now, reason=reason, invalidity_date=invalidity_date)
 
     def _issued_here(self, transaction: StoreTransaction, certificate_id: int) -> CertificateRecord:
         found = transaction.certificate(certificate_id)
@@ -377,46 +405,27 @@ class CertificateAuthority:
             raise NoSuchRequest(f"this CA issued no certificate {certificate_id}")
         return found
 
-    def sign_crl(self, transaction: StoreTransaction) -> CrlRecord:
-        """Sign and remember a base CRL of everything revoked.
+    # -- CRLs --------------------------------------------------------------------------
 
-        A certificate that has expired stays until one CRL after its end lists it (RFC 5280 3.3).
+    def sign_crl(self, transaction: StoreTransaction, kind: CrlKind = CrlKind.BASE) -> CrlRecord:
+        """Sign and remember one CRL of everything revoked, or of what changed since the last base.
+
+        Holds the transaction while it signs: `sign_crls` does not.
 
         Raises:
             InvalidCaCertificate: the CA's certificate is not valid now.
+            BadRequestStatus: a delta CRL has no base, or none are published.
             ServiceUnavailable: the key cannot be used.
 
         """
-        now = self._now()
-        self._check_validity_of_ca(now)
-        number = transaction.next_crl_number(self.issuer_key_id)
-        previous = transaction.latest_crl(self.issuer_key_id, CrlKind.BASE)
-        since = previous.this_update if previous else self.certificate.not_before
-        revoked = list(transaction.encoded_entries(self.issuer_key_id, not_expired_at=since))
-        timing = crls.crl_timing(now, self._settings.crl_schedule)
-        header = crls.CrlHeader(
-            issuer_der=self.certificate.subject_der,
-            authority_key_id=self._key_id,
-            ca_version=self._ca_version(),
-            number=number,
-            timing=timing,
-        )
-        signed = CrlRecord(
-            issuer_key_id=self.issuer_key_id,
-            number=number,
-            kind=CrlKind.BASE,
-            this_update=timing.this_update,
-            next_update=timing.next_update,
-            next_publish=timing.next_publish,
-            entries=len(revoked),
-            der=crls.sign_crl(header, revoked, self._key),
-        )
-        transaction.add_crl(signed)
-        return signed
+        return self._crl_issuer.sign_in(transaction, kind, self._now())
 
-    def _ca_version(self) -> int:
-        found = self.certificate.extension(oids.MS_CA_VERSION)
-        return der.Reader(found.value).integer("CA version") if found else 0
+    def sign_crls(self, store: Store, kind: CrlKind = CrlKind.BASE) -> tuple[CrlRecord, ...]:
+        """Sign and remember a base CRL and its delta CRL, or a delta CRL alone; raises as `sign_crl`.
+
+        Those signed together have the same number (RFC 5280 5.2.3). Nobody waits for the signing.
+        """
+        return self._crl_issuer.sign(store, kind, self._now())
 
     def _now(self) -> datetime:
         return self._clock.now().replace(microsecond=0)

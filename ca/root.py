@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from . import crls, extensions
+from . import crls, extensions, names
 from .certificates import BadCertificate, CertificateInfo, TbsCertificate, read_certificate, sign_certificate
 from .errors import BadRequestStatus, NoSuchRequest
 from .extensions import KeyUsage
 from .folders import PRIVATE, PUBLIC, PkiFolder, PkiUnreadable, read_certificate_file, read_file, replace_file
 from .keys import read_key_file
+from .locations import PublicationLocations
 from .records import Revocation, RevocationReason, RevokedEntry
 
 if TYPE_CHECKING:
     from .clock import Clock
     from .keys import SigningKey
-    from .settings import PkiSettings, PublicationLocations
+    from .settings import PkiSettings
 
 SUBORDINATE_TEMPLATE: Final = "SubCA"
 _CA_USAGES: Final = (KeyUsage.DIGITAL_SIGNATURE, KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN)
@@ -165,12 +166,19 @@ def sign_root_crl(
     settings: PkiSettings, root: CertificateInfo, key: SigningKey, index: RootIndex, now: datetime
 ) -> bytes:
     """Return the root's CRL with the number that ``index`` says."""
+    places = PublicationLocations.of(settings, names.common_name(root.subject_der), ocsp=False)
+    found: list[extensions.Extension] = []
+    if places.published_crl_urls:
+        found.append(extensions.published_crl_locations(places.published_crl_urls))
+    if places.distribution_point_urls:
+        found.append(extensions.issuing_distribution_point(places.distribution_point_urls))
     header = crls.CrlHeader(
         issuer_der=root.subject_der,
         authority_key_id=key.subject_key_id,
         ca_version=0,
         number=index.crl_number,
         timing=crls.crl_timing(now, settings.root_crl_schedule, not_beyond=root.not_after),
+        extensions=tuple(found),
     )
     entries = (
         crls.encode_entry(

@@ -255,6 +255,7 @@ def test_crl_times_are_those_of_ad_cs(world: CaWorld) -> None:
     assert crl.next_update_utc == NOW + timedelta(days=7, hours=12, minutes=10)
     assert [one.oid.dotted_string for one in crl.extensions] == [
         oids.AUTHORITY_KEY_IDENTIFIER, oids.MS_CA_VERSION, oids.CRL_NUMBER, oids.MS_NEXT_CRL_PUBLISH,
+        oids.FRESHEST_CRL, oids.MS_PUBLISHED_CRL_LOCATIONS,
     ]  # fmt: skip
 
 
