@@ -74,6 +74,11 @@ _TABLE: Final = (
         "system clock or the timestamp in the signed file.",
     ),
     (
+        0x800B0102,
+        "CERT_E_VALIDITYPERIODNESTING",
+        "The validity periods of the certification chain do not nest correctly.",
+    ),
+    (
         0x800B0105,
         "CERT_E_CRITICAL",
         "A certificate contains an unknown extension that is marked 'critical'.",
@@ -95,6 +100,12 @@ _TABLE: Final = (
         "A certificate was explicitly revoked by its issuer.",
     ),
     (0x800B0110, "CERT_E_WRONG_USAGE", "The certificate is not valid for the requested usage."),
+    (
+        0x800B0111,
+        "TRUST_E_EXPLICIT_DISTRUST",
+        "The certificate was explicitly marked as untrusted by the user.",
+    ),
+    (0x800B0113, "CERT_E_INVALID_POLICY", "The certificate has invalid policy."),
     (
         0x800B0114,
         "CERT_E_INVALID_NAME",

@@ -7,19 +7,22 @@ here: SCEP, the command line, the choice of anchors.
 """
 
 from .anchors import TrustAnchors
-from .certificates import UnreadableCertificate, X509Certificate, read_certificates
-from .chain import ChainContext, ChainElement, build_chain
+from .bundles import read_certificates
+from .certificates import UnreadableCertificate, X509Certificate
+from .chain import ChainContext, ChainElement, ChainRules, build_chain
 from .crls import CertificateRevocationList, UnreadableCrl
 from .fetch import HttpUrlFetcher, UrlFetcher
-from .revocation import RevocationResult, RevocationVerdict
+from .revocation import RevocationResult, RevocationSources, RevocationVerdict
 from .status import TrustError, TrustInfo, TrustStatus
 
 __all__ = [
     "CertificateRevocationList",
     "ChainContext",
     "ChainElement",
+    "ChainRules",
     "HttpUrlFetcher",
     "RevocationResult",
+    "RevocationSources",
     "RevocationVerdict",
     "TrustAnchors",
     "TrustError",

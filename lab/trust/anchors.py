@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .certificates import UnreadableCertificate, X509Certificate, read_certificates
+from .bundles import read_certificates
+from .certificates import UnreadableCertificate, X509Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,24 +7,35 @@ later. Does not live here: any judgement.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from asn1crypto import cms, x509
+from asn1crypto import core, x509
 
 from ca import oids
-from ca.der import BMP_STRING, DerError, Reader, dotted_oid, one
+from ca.der import BMP_STRING, BOOLEAN, DerError, Reader, dotted_oid, one
 
+from .names import general_names, name_constraints
+from .policy_rules import (
+    INHIBIT_ANY_POLICY,
+    POLICY_CONSTRAINTS,
+    POLICY_MAPPINGS,
+    policy_oids,
+    policy_rules,
+)
 from .signatures import SignatureVerdict, verify_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
     from datetime import datetime
 
-_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+    from .names import GeneralName, NameConstraints
+    from .policy_rules import PolicyRules
+
+NAME_CONSTRAINTS = "2.5.29.30"
+_Value = TypeVar("_Value")
+_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 # Every extension the engine looks at or may leave aside; another one that is critical is an error.
 UNDERSTOOD_EXTENSIONS = frozenset(
@@ -46,6 +57,10 @@ UNDERSTOOD_EXTENSIONS = frozenset(
         oids.MS_PREVIOUS_CA_CERTIFICATE_HASH,
         oids.MS_APPLICATION_POLICIES,
         oids.MS_SID,
+        NAME_CONSTRAINTS,
+        POLICY_MAPPINGS,
+        POLICY_CONSTRAINTS,
+        INHIBIT_ANY_POLICY,
         "2.5.29.18",  # issuerAltName
     }
 )
@@ -93,10 +108,16 @@ class X509Certificate:
     ocsp_urls: tuple[str, ...]
     crl_urls: tuple[str, ...]
     has_crl_distribution_points: bool
-    has_name_constraints: bool
+    freshest_crl_urls: tuple[str, ...]
+    names: tuple[GeneralName, ...]  # of subjectAltName
+    name_constraints: NameConstraints | None
+    policy: PolicyRules
+    application_policies: tuple[str, ...] | None  # Microsoft's extension, which outweighs the usual one
     template: str | None
+    ocsp_no_check: bool
     critical_extensions: frozenset[str]
     duplicate_extensions: frozenset[str]
+    invalid_extensions: frozenset[str]  # those whose value cannot be read
 
     @property
     def sha1(self) -> str:
@@ -122,6 +143,12 @@ class X509Certificate:
     def self_signed(self) -> bool:
         """Whether the certificate is self-issued and verifies under its own key."""
         return self.self_issued and self.signature_under(self) is SignatureVerdict.VALID
+
+    @property
+    def usages(self) -> tuple[str, ...] | None:
+        """The OIDs of what it is good for; None for everything."""
+        found = self.extended_key_usage if self.application_policies is None else self.application_policies
+        return None if found is None or oids.ANY_EXTENDED_KEY_USAGE in found else found
 
     @property
     def acts_as_ca(self) -> bool:
@@ -151,7 +178,7 @@ class X509Certificate:
         """
         try:
             return _read(der)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        except _UNREADABLE as error:
             raise UnreadableCertificate(
                 f"{len(der)} octets beginning {der[:8].hex()} are no certificate: {error}"
             ) from error
@@ -160,14 +187,10 @@ class X509Certificate:
 def _read(der: bytes) -> X509Certificate:
     certificate = x509.Certificate.load(der, strict=True)
     tbs = certificate["tbs_certificate"]
-    values = _Extensions(tbs["extensions"])
-    constraints = values.get(oids.BASIC_CONSTRAINTS)
-    path_length = constraints["path_len_constraint"].native if constraints is not None else None
-    subject_key_id = values.get(oids.SUBJECT_KEY_IDENTIFIER)
-    key_usage = values.get(oids.KEY_USAGE)
-    eku = values.get(oids.EXTENDED_KEY_USAGE)
-    access = values.get(oids.AUTHORITY_INFORMATION_ACCESS)
-    points = values.get(oids.CRL_DISTRIBUTION_POINTS)
+    extensions = tbs["extensions"]
+    values = _Extensions(extensions.contents if extensions else b"")
+    is_ca, path_length = values.read(oids.BASIC_CONSTRAINTS, _basic_constraints) or (None, None)
+    points = values.read(oids.CRL_DISTRIBUTION_POINTS, _distribution_urls)
     return X509Certificate(
         der=der,
         subject=name_text(tbs["subject"]),
@@ -184,53 +207,91 @@ def _read(der: bytes) -> X509Certificate:
         signature=certificate["signature_value"].native,
         tbs=tbs.dump(),
         version=int(tbs["version"]) + 1,
-        is_ca=None if constraints is None else bool(constraints["ca"].native),
+        is_ca=is_ca,
         path_length=path_length,
-        key_usage=None if key_usage is None else frozenset(key_usage.native),
-        extended_key_usage=None if eku is None else tuple(purpose.dotted for purpose in eku),
-        subject_key_id=None if subject_key_id is None else subject_key_id.native,
-        authority_key_id=_authority_key_id(values.get(oids.AUTHORITY_KEY_IDENTIFIER)),
-        ca_issuer_urls=_access_urls(access, oids.AD_CA_ISSUERS),
-        ocsp_urls=_access_urls(access, oids.AD_OCSP),
-        crl_urls=_distribution_urls(points),
+        key_usage=values.read(oids.KEY_USAGE, lambda value: frozenset(value.native)),
+        extended_key_usage=values.read(oids.EXTENDED_KEY_USAGE, _purposes),
+        subject_key_id=values.read(oids.SUBJECT_KEY_IDENTIFIER, lambda value: bytes(value.native)),
+        authority_key_id=values.read(oids.AUTHORITY_KEY_IDENTIFIER, _authority_key_id) or KeyIdentifier(),
+        ca_issuer_urls=values.read(oids.AUTHORITY_INFORMATION_ACCESS, _access_urls(oids.AD_CA_ISSUERS)) or (),
+        ocsp_urls=values.read(oids.AUTHORITY_INFORMATION_ACCESS, _access_urls(oids.AD_OCSP)) or (),
+        crl_urls=points or (),
         has_crl_distribution_points=points is not None,
-        has_name_constraints="2.5.29.30" in values.present,
+        freshest_crl_urls=values.read(oids.FRESHEST_CRL, _distribution_urls) or (),
+        names=values.read(oids.SUBJECT_ALT_NAME, general_names) or (),
+        name_constraints=values.read(NAME_CONSTRAINTS, name_constraints),
+        policy=policy_rules(values.read),
+        application_policies=values.read(oids.MS_APPLICATION_POLICIES, policy_oids),
         template=_template(values),
+        ocsp_no_check=oids.OCSP_NO_CHECK in values.present,
         critical_extensions=frozenset(values.critical),
         duplicate_extensions=frozenset(values.duplicates),
+        invalid_extensions=frozenset(values.invalid),
     )
 
 
-class _Extensions:
-    """The extensions by OID; of a repeated one the first counts and the rest is reported."""
+# How each extension value that is read is built (RFC 5280 4.2).
+_SPECS: Final = {
+    oids.SUBJECT_KEY_IDENTIFIER: core.OctetString,
+    oids.KEY_USAGE: x509.KeyUsage,
+    oids.SUBJECT_ALT_NAME: x509.GeneralNames,
+    oids.BASIC_CONSTRAINTS: x509.BasicConstraints,
+    oids.CRL_DISTRIBUTION_POINTS: x509.CRLDistributionPoints,
+    oids.CERTIFICATE_POLICIES: x509.CertificatePolicies,
+    oids.AUTHORITY_KEY_IDENTIFIER: x509.AuthorityKeyIdentifier,
+    oids.EXTENDED_KEY_USAGE: x509.ExtKeyUsageSyntax,
+    oids.FRESHEST_CRL: x509.CRLDistributionPoints,
+    oids.AUTHORITY_INFORMATION_ACCESS: x509.AuthorityInfoAccessSyntax,
+    oids.MS_APPLICATION_POLICIES: x509.CertificatePolicies,
+    NAME_CONSTRAINTS: x509.NameConstraints,
+    POLICY_MAPPINGS: x509.PolicyMappings,
+    POLICY_CONSTRAINTS: x509.PolicyConstraints,
+    INHIBIT_ANY_POLICY: core.Integer,
+}
 
-    def __init__(self, extensions: Any) -> None:
-        self.present: dict[str, Any] = {}
+
+class _Extensions:
+    """The extensions by OID; of a repeated one the first counts, and what cannot be read is reported."""
+
+    def __init__(self, encoded: bytes) -> None:
+        self.present: dict[str, bytes] = {}
         self.critical: set[str] = set()
         self.duplicates: set[str] = set()
-        for extension in extensions if extensions else ():
-            oid = extension["extn_id"].dotted
+        self.invalid: set[str] = set()
+        for element in Reader(encoded).elements():
+            reader = element.reader()
+            oid, flag = reader.oid("extnID"), reader.optional(BOOLEAN)
             if oid in self.present:
                 self.duplicates.add(oid)
                 continue
-            self.present[oid] = extension["extn_value"]
-            if extension["critical"].native:
+            self.present[oid] = reader.octets("extnValue")
+            if flag is not None and flag.content != b"\0":
                 self.critical.add(oid)
 
-    def get(self, oid: str) -> Any:
-        """Return the parsed value of the extension, or None."""
-        value = self.present.get(oid)
-        return None if value is None else value.parsed
+    def read(self, oid: str, reading: Callable[[Any], _Value]) -> _Value | None:
+        """Return what ``reading`` makes of the extension's value; None where it is absent or invalid."""
+        octets = self.present.get(oid)
+        if octets is None:
+            return None
+        try:
+            return reading(_SPECS[oid].load(octets, strict=True))
+        except _UNREADABLE:
+            self.invalid.add(oid)
+            return None
 
-    def octets(self, oid: str) -> bytes | None:
-        """Return the octets of the extension's value, or None."""
-        value = self.present.get(oid)
-        return None if value is None else value.contents
+
+def _basic_constraints(value: Any) -> tuple[bool, int | None]:
+    path_length = value["path_len_constraint"].native
+    if path_length is not None and path_length < 0:
+        raise ValueError("pathLenConstraint is negative (RFC 5280 4.2.1.9)")
+    return bool(value["ca"].native), path_length
+
+
+def _purposes(value: Any) -> tuple[str, ...]:
+    return tuple(purpose.dotted for purpose in value)
 
 
 def _authority_key_id(value: Any) -> KeyIdentifier:
-    if value is None:
-        return KeyIdentifier()
     issuer = None
     for general_name in value["authority_cert_issuer"] or ():
         if general_name.name == "directory_name":
@@ -242,20 +303,21 @@ def _authority_key_id(value: Any) -> KeyIdentifier:
     )
 
 
-def _access_urls(access: Any, method: str) -> tuple[str, ...]:
-    if access is None:
-        return ()
-    return tuple(
-        _url(entry["access_location"])
-        for entry in access
-        if entry["access_method"].dotted == method
-        and entry["access_location"].name == "uniform_resource_identifier"
-    )
+def _access_urls(method: str) -> Callable[[Any], tuple[str, ...]]:
+    def read(access: Any) -> tuple[str, ...]:
+        return tuple(
+            _url(entry["access_location"])
+            for entry in access
+            if entry["access_method"].dotted == method
+            and entry["access_location"].name == "uniform_resource_identifier"
+        )
+
+    return read
 
 
 def _distribution_urls(points: Any) -> tuple[str, ...]:
     urls = []
-    for point in points or ():
+    for point in points:
         name = point["distribution_point"]
         if not name or name.name != "full_name":
             continue
@@ -272,10 +334,10 @@ def _url(general_name: Any) -> str:
 def _template(values: _Extensions) -> str | None:
     """Return the v1 template name or the v2 template OID (MS-WCCE 2.2.2.7.7)."""
     try:
-        version_2 = values.octets(oids.MS_TEMPLATE)
+        version_2 = values.present.get(oids.MS_TEMPLATE)
         if version_2 is not None:
             return dotted_oid(one(version_2).element(6).content)
-        version_1 = values.octets(oids.MS_TEMPLATE_NAME)
+        version_1 = values.present.get(oids.MS_TEMPLATE_NAME)
         if version_1 is not None:
             return Reader(version_1).element(BMP_STRING).content.decode("utf-16-be")
     except (DerError, UnicodeDecodeError):
@@ -317,61 +379,3 @@ def _value_text(value: Any) -> str:
     text = str(value.native)
     printable = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
     return f'"{printable}"' if set(printable) & set(',+"=\n') else printable
-
-
-def read_certificates(octets: bytes) -> list[X509Certificate]:
-    """Read every certificate of a file: DER, PEM (any number), or a certs-only PKCS#7 (DER, PEM, Base64).
-
-    Raises:
-        UnreadableCertificate: there is none in it, or one of them cannot be read.
-
-    """
-    blocks = [
-        (label.decode(), _base64(body)) for label, body in _PEM.findall(octets) if not label.endswith(b"KEY")
-    ]
-    if blocks:
-        found = [certificate for label, der in blocks for certificate in _of_block(label, der)]
-        if not found:
-            raise UnreadableCertificate(f"the PEM holds {blocks[0][0]}, expected CERTIFICATE or PKCS7")
-        return found
-    if octets[:1] != b"\x30":
-        octets = _base64(octets)
-    return list(_of_der(octets))
-
-
-def _of_block(label: str, der: bytes) -> Iterable[X509Certificate]:
-    if label in {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}:
-        return [X509Certificate.read(der)]
-    return _of_pkcs7(der) if label in {"PKCS7", "CMS"} else []
-
-
-def _of_der(der: bytes) -> Iterable[X509Certificate]:
-    try:
-        return [X509Certificate.read(der)]
-    except UnreadableCertificate:
-        certificates = _of_pkcs7(der)
-        if not certificates:
-            raise
-        return certificates
-
-
-def _of_pkcs7(der: bytes) -> list[X509Certificate]:
-    try:
-        info = cms.ContentInfo.load(der)
-        if info["content_type"].native != "signed_data":
-            return []
-        choices = list(info["content"]["certificates"] or ())
-        return [X509Certificate.read(choice.chosen.dump()) for choice in choices]
-    except UnreadableCertificate:
-        raise
-    except (ValueError, TypeError, KeyError):
-        return []
-
-
-def _base64(text: bytes) -> bytes:
-    try:
-        return base64.b64decode(b"".join(text.split()), validate=True)
-    except ValueError as error:
-        raise UnreadableCertificate(
-            f"{len(text)} octets beginning {text[:8]!r} are neither DER, PEM nor Base64"
-        ) from error

@@ -1,22 +1,30 @@
 """Building and judging a certificate chain, as CertGetCertificateChain does.
 
 All chains the pool allows are considered within bounds, and the one with the least grave error is
-returned; each element carries its own bits and a note per bit. Does not live here: revocation
-(`revocation`), printing (`render`).
+returned; each element carries its own bits and a note per bit. Does not live here: the checks of one
+certificate (`checks`), revocation (`revocation`), printing (`render`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ca import oids
-
-from .certificates import UNDERSTOOD_EXTENSIONS, X509Certificate
-from .pool import IssuerPool, match_info
+from .anchors import TrustAnchors
+from .certificates import X509Certificate
+from .checks import (
+    Finding,
+    check_extensions,
+    check_issuing,
+    check_link,
+    check_names,
+    check_nesting,
+    check_time,
+)
+from .policies import PolicyVerdict, check_policies
+from .pool import IssuerPool
 from .revocation import RevocationResult, RevocationSources, RevocationVerdict, check_revocation
-from .signatures import SignatureVerdict
-from .status import NO_ERROR, TrustError, TrustInfo, TrustStatus
+from .status import NO_INFO, TrustError, TrustInfo, TrustStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +32,25 @@ if TYPE_CHECKING:
 
     from lab.hresults import HResult
 
-    from .anchors import TrustAnchors
     from .fetch import Retrieval, UrlFetcher
 
 _MAXIMUM_DEPTH: Final = 12
 _MAXIMUM_PATHS: Final = 64
-_NAME_CONSTRAINTS: Final = "2.5.29.30"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRules:
+    """What a chain must be good for, beyond being one.
+
+    ``usage`` is an extended key usage, ``issuance_policy`` a certificate policy, both OIDs.
+    ``distrusted`` certificates spoil a chain they are in (Windows' Disallowed store).
+    ``time_nesting`` wants every validity within the issuer's, as Windows once did.
+    """
+
+    usage: str | None = None
+    issuance_policy: str | None = None
+    distrusted: TrustAnchors = TrustAnchors()  # noqa: RUF009 - frozen
+    time_nesting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +75,9 @@ class ChainContext:
     anchors_origin: str
     revocation_checked: bool
     application_policies: tuple[str, ...] | None  # None: all
+    issuance_policies: tuple[str, ...] | None = ()  # None: all
+    rules: ChainRules = ChainRules()
+    known: tuple[X509Certificate, ...] = ()  # every certificate an issuer could be found among
 
     @property
     def trusted(self) -> bool:
@@ -73,18 +97,6 @@ class ChainContext:
         )
 
 
-@dataclass(slots=True)
-class _Finding:
-    """Bits and notes gathered for one element."""
-
-    error: TrustError = NO_ERROR
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, bit: TrustError, note: str) -> None:
-        self.error |= bit
-        self.notes.append(note)
-
-
 def build_chain(
     certificate: X509Certificate,
     *,
@@ -94,17 +106,18 @@ def build_chain(
     revocation: RevocationSources | None = None,
     fetcher: UrlFetcher | None = None,
     usage: str | None = None,
+    rules: ChainRules | None = None,
 ) -> ChainContext:
     """Return the best chain of ``certificate`` and the verdict on it.
 
     ``fetcher`` follows AIA; ``revocation`` None leaves revocation unlooked at, else every element
     below the anchor is checked (CERT_CHAIN_REVOCATION_CHECK_CHAIN_EXCLUDE_ROOT); ``usage`` is the
-    OID of an extended key usage the chain must be good for.
+    OID of an extended key usage the chain must be good for, ``rules`` that and more.
     """
+    chosen = rules or ChainRules(usage=usage)
     pool = IssuerPool(intermediates, anchors, fetcher)
-    paths = _paths(certificate, pool, anchors, at)
-    judged = [_judge(path, pool, anchors, at, revocation, usage) for path in paths]
-    return min(judged, key=_gravity)
+    judge = _Judge(pool=pool, anchors=anchors, at=at, revocation=revocation, rules=chosen)
+    return min((judge.judge(path) for path in _paths(certificate, pool, anchors, at)), key=_gravity)
 
 
 def _gravity(context: ChainContext) -> tuple[int, int]:
@@ -114,6 +127,7 @@ def _gravity(context: ChainContext) -> tuple[int, int]:
         TrustError.IS_NOT_SIGNATURE_VALID,
         TrustError.IS_PARTIAL_CHAIN | TrustError.IS_CYCLIC,
         TrustError.IS_UNTRUSTED_ROOT,
+        TrustError.IS_EXPLICIT_DISTRUST,
         TrustError.IS_REVOKED,
         TrustError.IS_NOT_TIME_VALID,
     )
@@ -139,41 +153,114 @@ def _paths(
     return finished
 
 
-def _judge(
-    path: tuple[X509Certificate, ...],
-    pool: IssuerPool,
-    anchors: TrustAnchors,
-    at: datetime,
-    revocation: RevocationSources | None,
-    usage: str | None,
-) -> ChainContext:
-    elements = [
-        _element(path, index, anchors, at, revocation, pool.retrievals.get(path[index].der, ()))
-        for index in range(len(path))
-    ]
-    own = _Finding()
-    top = path[-1]
-    if top not in anchors and not top.self_signed:
-        own.add(TrustError.IS_PARTIAL_CHAIN, f"the certificate of {top.issuer} is missing")
-    policies = _application_policies(path, anchors)
-    if (usage is not None and policies is not None and usage not in policies) or policies == ():
-        own.add(
-            TrustError.IS_NOT_VALID_FOR_USAGE,
-            f"the chain is good for {', '.join(policies or ()) or 'no usage'}, expected {usage or 'any'} "
-            "(RFC 5280 4.2.1.12)",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judge:
+    """What every path of one request is judged by."""
+
+    pool: IssuerPool
+    anchors: TrustAnchors
+    at: datetime
+    revocation: RevocationSources | None
+    rules: ChainRules
+
+    def judge(self, path: tuple[X509Certificate, ...]) -> ChainContext:
+        below = _below_anchor(path, self.anchors)
+        policies = check_policies(below)
+        elements = [self._element(path, index, policies) for index in range(len(path))]
+        own = Finding()
+        self._check_top(path, own)
+        usages = _application_policies(path, self.anchors)
+        self._check_purpose(usages, policies, own)
+        info = TrustInfo.HAS_PREFERRED_ISSUER
+        if policies.policies is None or policies.policies:
+            info |= TrustInfo.HAS_ISSUANCE_CHAIN_POLICY
+        status = TrustStatus(error=own.error, info=info)
+        for element in elements:
+            status |= TrustStatus(error=element.status.error)
+        return ChainContext(
+            elements=tuple(elements),
+            status=status,
+            notes=tuple(own.notes),
+            at=self.at,
+            anchors_origin=self.anchors.origin,
+            revocation_checked=self.revocation is not None,
+            application_policies=usages,
+            issuance_policies=policies.policies,
+            rules=self.rules,
+            known=self.pool.certificates,
         )
-    status = TrustStatus(error=own.error, info=TrustInfo.HAS_PREFERRED_ISSUER)
-    for element in elements:
-        status |= TrustStatus(error=element.status.error)
-    return ChainContext(
-        elements=tuple(elements),
-        status=status,
-        notes=tuple(own.notes),
-        at=at,
-        anchors_origin=anchors.origin,
-        revocation_checked=revocation is not None,
-        application_policies=policies,
+
+    def _check_top(self, path: tuple[X509Certificate, ...], own: Finding) -> None:
+        top = path[-1]
+        if top in self.anchors or top.self_signed:
+            return
+        own.add(TrustError.IS_PARTIAL_CHAIN, f"the certificate of {top.issuer} is missing")
+        if any(issuer in path for issuer in self.pool.issuers(top, self.at)):
+            own.add(TrustError.IS_CYCLIC, f"{top.issuer} was itself certified by a CA below it")
+
+    def _check_purpose(self, usages: tuple[str, ...] | None, policies: PolicyVerdict, own: Finding) -> None:
+        wanted = self.rules.usage
+        if (wanted is not None and usages is not None and wanted not in usages) or usages == ():
+            own.add(
+                TrustError.IS_NOT_VALID_FOR_USAGE,
+                f"the chain is good for {', '.join(usages or ()) or 'no usage'}, expected {wanted or 'any'} "
+                "(RFC 5280 4.2.1.12)",
+            )
+        policy, found = self.rules.issuance_policy, policies.policies
+        if policy is not None and found is not None and policy not in found:
+            own.add(
+                TrustError.IS_NOT_VALID_FOR_USAGE,
+                f"the chain has issuance policies {', '.join(found) or '(none)'}, expected {policy} "
+                "(RFC 5280 4.2.1.4)",
+            )
+
+    def _element(
+        self, path: tuple[X509Certificate, ...], index: int, policies: PolicyVerdict
+    ) -> ChainElement:
+        certificate = path[index]
+        issuer = path[index + 1] if index + 1 < len(path) else None
+        finding = Finding()
+        info = check_link(certificate, issuer, self.anchors, finding)
+        check_time(certificate, self.at, finding)
+        check_extensions(certificate, finding)
+        check_names(path, index, finding)
+        info |= _constraints_info(path, index, finding)
+        if index:
+            check_issuing(path, index, finding)
+        if issuer is not None and self.rules.time_nesting:
+            check_nesting(certificate, issuer, finding)
+        if certificate in self.rules.distrusted:
+            finding.add(TrustError.IS_EXPLICIT_DISTRUST, f"it is in {self.rules.distrusted.origin}")
+        for place, bit, note in policies.problems:
+            if place == index:
+                finding.add(bit, note)
+        element = ChainElement(
+            certificate=certificate,
+            status=TrustStatus(error=finding.error, info=info),
+            notes=tuple(finding.notes),
+            retrievals=self.pool.retrievals.get(certificate.der, ()),
+        )
+        if (
+            self.revocation is None
+            or certificate in self.anchors
+            or (issuer is None and certificate.self_signed)
+        ):
+            return element
+        return _with_revocation(element, issuer, self.revocation, self.at)
+
+
+def _below_anchor(path: tuple[X509Certificate, ...], anchors: TrustAnchors) -> tuple[X509Certificate, ...]:
+    """Return the path RFC 5280 6.1 processes: without the anchor, or the root that should be one."""
+    top = path[-1]
+    return path[:-1] if len(path) > 1 and (top in anchors or top.self_signed) else path
+
+
+def _constraints_info(path: tuple[X509Certificate, ...], index: int, finding: Finding) -> TrustInfo:
+    violated = finding.error & (
+        TrustError.HAS_EXCLUDED_NAME_CONSTRAINT | TrustError.HAS_NOT_PERMITTED_NAME_CONSTRAINT
     )
+    constrained = any(issuer.name_constraints is not None for issuer in path[index + 1 :])
+    return TrustInfo.HAS_VALID_NAME_CONSTRAINTS if constrained and not violated else NO_INFO
 
 
 def _application_policies(path: tuple[X509Certificate, ...], anchors: TrustAnchors) -> tuple[str, ...] | None:
@@ -181,119 +268,10 @@ def _application_policies(path: tuple[X509Certificate, ...], anchors: TrustAncho
     allowed: tuple[str, ...] | None = None
     below = [certificate for certificate in path if certificate not in anchors] or list(path[:1])
     for certificate in below:
-        own = certificate.extended_key_usage
-        if own is None or oids.ANY_EXTENDED_KEY_USAGE in own:
-            continue
-        allowed = own if allowed is None else tuple(oid for oid in allowed if oid in own)
+        own = certificate.usages
+        if own is not None:
+            allowed = own if allowed is None else tuple(oid for oid in allowed if oid in own)
     return allowed
-
-
-def _element(
-    path: tuple[X509Certificate, ...],
-    index: int,
-    anchors: TrustAnchors,
-    at: datetime,
-    revocation: RevocationSources | None,
-    retrievals: tuple[Retrieval, ...],
-) -> ChainElement:
-    certificate = path[index]
-    issuer = path[index + 1] if index + 1 < len(path) else None
-    finding = _Finding()
-    info = _link(certificate, issuer, anchors, finding)
-    _check_time(certificate, at, finding)
-    _check_extensions(certificate, finding)
-    if index:
-        _check_issuing(path, index, finding)
-    element = ChainElement(
-        certificate=certificate,
-        status=TrustStatus(error=finding.error, info=info),
-        notes=tuple(finding.notes),
-        retrievals=retrievals,
-    )
-    if revocation is None or certificate in anchors or (issuer is None and certificate.self_signed):
-        return element
-    return _with_revocation(element, issuer, revocation, at)
-
-
-def _link(
-    certificate: X509Certificate, issuer: X509Certificate | None, anchors: TrustAnchors, finding: _Finding
-) -> TrustInfo:
-    """Check the signature and say how the issuer was found."""
-    if issuer is not None:
-        info = match_info(certificate, issuer)
-        verdict = certificate.signature_under(issuer)
-        if verdict is SignatureVerdict.WEAK:
-            finding.add(
-                TrustError.HAS_WEAK_SIGNATURE, "its signature uses a digest or key that no longer protects"
-            )
-        elif verdict is not SignatureVerdict.VALID:
-            finding.add(
-                TrustError.IS_NOT_SIGNATURE_VALID,
-                f"its signature under the key of {issuer.subject} is {verdict.value} (RFC 5280 6.1.3 a 1)",
-            )
-        return info | TrustInfo.HAS_PREFERRED_ISSUER
-    if certificate.self_signed:
-        if certificate not in anchors:
-            finding.add(TrustError.IS_UNTRUSTED_ROOT, f"it is a root that is not in {anchors.origin}")
-        return TrustInfo.HAS_NAME_MATCH_ISSUER | TrustInfo.IS_SELF_SIGNED | TrustInfo.HAS_PREFERRED_ISSUER
-    if certificate in anchors:
-        return TrustInfo.IS_CA_TRUSTED
-    if certificate.self_issued and certificate.signature_under(certificate) is not SignatureVerdict.VALID:
-        finding.add(
-            TrustError.IS_NOT_SIGNATURE_VALID,
-            "its own signature does not verify under its own key (RFC 5280 6.1.3 a 1)",
-        )
-    return TrustInfo(0)
-
-
-def _check_time(certificate: X509Certificate, at: datetime, finding: _Finding) -> None:
-    if at < certificate.not_before:
-        finding.add(
-            TrustError.IS_NOT_TIME_VALID,
-            f"notBefore is {certificate.not_before:%Y-%m-%d %H:%M:%S}Z, now is {at:%Y-%m-%d %H:%M:%S}Z",
-        )
-    elif at > certificate.not_after:
-        finding.add(
-            TrustError.IS_NOT_TIME_VALID,
-            f"notAfter was {certificate.not_after:%Y-%m-%d %H:%M:%S}Z, now is {at:%Y-%m-%d %H:%M:%S}Z",
-        )
-
-
-def _check_extensions(certificate: X509Certificate, finding: _Finding) -> None:
-    for oid in sorted(certificate.duplicate_extensions):
-        finding.add(TrustError.INVALID_EXTENSION, f"extension {oid} is there twice (RFC 5280 4.2)")
-    if certificate.has_name_constraints:
-        finding.add(
-            TrustError.HAS_NOT_SUPPORTED_NAME_CONSTRAINT,
-            "nameConstraints is there, which this engine does not evaluate (RFC 5280 4.2.1.10)",
-        )
-    for oid in sorted(certificate.critical_extensions - UNDERSTOOD_EXTENSIONS - {_NAME_CONSTRAINTS}):
-        finding.add(
-            TrustError.HAS_NOT_SUPPORTED_CRITICAL_EXT,
-            f"critical extension {oid} is not understood (RFC 5280 4.2)",
-        )
-
-
-def _check_issuing(path: tuple[X509Certificate, ...], index: int, finding: _Finding) -> None:
-    """Check that element ``index`` may have issued the one below it (RFC 5280 6.1.4 k to n)."""
-    certificate = path[index]
-    if not certificate.acts_as_ca:
-        finding.add(
-            TrustError.INVALID_BASIC_CONSTRAINTS,
-            "it issued a certificate and its basicConstraints do not say cA TRUE (RFC 5280 6.1.4 k)",
-        )
-    intermediates = sum(not below.self_issued for below in path[1:index])
-    if certificate.path_length is not None and intermediates > certificate.path_length:
-        finding.add(
-            TrustError.INVALID_BASIC_CONSTRAINTS,
-            f"{intermediates} CAs are below it, pathLenConstraint allows {certificate.path_length} "
-            "(RFC 5280 6.1.4 m)",
-        )
-    if not certificate.allows("key_cert_sign"):
-        finding.add(
-            TrustError.IS_NOT_VALID_FOR_USAGE,
-            "it issued a certificate and its keyUsage lacks keyCertSign (RFC 5280 6.1.4 n)",
-        )
 
 
 def _with_revocation(
@@ -303,7 +281,7 @@ def _with_revocation(
         result = RevocationResult(verdict=RevocationVerdict.OFFLINE, reasons=("its issuer is missing",))
     else:
         result = check_revocation(element.certificate, issuer, sources=sources, at=at)
-    finding = _Finding()
+    finding = Finding()
     reasons = "; ".join(result.reasons)
     if result.entry is not None:
         finding.add(
@@ -313,10 +291,12 @@ def _with_revocation(
     elif result.verdict is RevocationVerdict.OFFLINE:
         finding.add(
             TrustError.REVOCATION_STATUS_UNKNOWN | TrustError.IS_OFFLINE_REVOCATION,
-            f"no usable CRL: {reasons or 'its CDP was not asked'}",
+            f"no usable CRL or OCSP answer: {reasons or 'its locations were not asked'}",
         )
     elif result.verdict is RevocationVerdict.UNKNOWN:
-        finding.add(TrustError.REVOCATION_STATUS_UNKNOWN, "it names no CRL distribution point")
+        finding.add(
+            TrustError.REVOCATION_STATUS_UNKNOWN, "it names no CRL distribution point and no OCSP responder"
+        )
     return replace(
         element,
         status=element.status | TrustStatus(error=finding.error),

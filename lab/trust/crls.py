@@ -16,7 +16,7 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 
 from ca import oids
-from ca.der import one
+from ca.der import Reader, one, read_time
 
 from .certificates import name_text
 from .signatures import SignatureVerdict, verify_signature
@@ -36,6 +36,8 @@ _UNDERSTOOD: Final = frozenset(
         oids.FRESHEST_CRL,
         oids.MS_CA_VERSION,
         oids.MS_NEXT_CRL_PUBLISH,
+        "1.3.6.1.4.1.311.21.3",  # virtual base CRL number
+        "1.3.6.1.4.1.311.21.14",  # published CRL locations
     }
 )
 
@@ -76,7 +78,10 @@ class CertificateRevocationList:
     next_update: datetime | None
     number: int | None
     base_number: int | None  # of a delta CRL, else None
+    delta_indicator_critical: bool
     authority_key_id: bytes | None
+    freshest_urls: tuple[str, ...]
+    next_publish: datetime | None  # Microsoft's Next CRL Publish
     scope: Scope
     unknown_critical: tuple[str, ...]
     _parsed: x509.CertificateRevocationList = field(repr=False, compare=False)
@@ -137,7 +142,7 @@ class CertificateRevocationList:
         """
         try:
             return _read(_der_of(octets), origin)
-        except (ValueError, TypeError, KeyError, x509.DuplicateExtension) as error:
+        except (ValueError, TypeError, KeyError, x509.DuplicateExtension, x509.InvalidVersion) as error:
             raise UnreadableCrl(
                 f"{origin}: {len(octets)} octets beginning {octets[:16]!r} are no CRL: {error}"
             ) from error
@@ -158,6 +163,7 @@ def _read(der: bytes, origin: str) -> CertificateRevocationList:
     delta = values.get(oids.DELTA_CRL_INDICATOR)
     key_id = values.get(oids.AUTHORITY_KEY_IDENTIFIER)
     point = values.get(oids.ISSUING_DISTRIBUTION_POINT)
+    freshest = values.get(oids.FRESHEST_CRL)
     return CertificateRevocationList(
         der=der,
         origin=origin,
@@ -169,6 +175,9 @@ def _read(der: bytes, origin: str) -> CertificateRevocationList:
         base_number=(
             delta.value.crl_number if delta and isinstance(delta.value, x509.DeltaCRLIndicator) else None
         ),
+        delta_indicator_critical=bool(delta and delta.critical),
+        freshest_urls=_freshest_urls(freshest.value) if freshest else (),
+        next_publish=_next_publish(values.get(oids.MS_NEXT_CRL_PUBLISH)),
         authority_key_id=(
             key_id.value.key_identifier
             if key_id and isinstance(key_id.value, x509.AuthorityKeyIdentifier)
@@ -180,6 +189,23 @@ def _read(der: bytes, origin: str) -> CertificateRevocationList:
         ),
         _parsed=parsed,
     )
+
+
+def _freshest_urls(value: x509.ExtensionType) -> tuple[str, ...]:
+    if not isinstance(value, x509.FreshestCRL):
+        raise TypeError("freshestCRL cannot be read (RFC 5280 5.2.6)")
+    return tuple(
+        name.value
+        for point in value
+        for name in point.full_name or ()
+        if isinstance(name, x509.UniformResourceIdentifier)
+    )
+
+
+def _next_publish(extension: x509.Extension[x509.ExtensionType] | None) -> datetime | None:
+    if extension is None or not isinstance(extension.value, x509.UnrecognizedExtension):
+        return None
+    return read_time(Reader(extension.value.value).element())
 
 
 def _scope(value: x509.ExtensionType) -> Scope:

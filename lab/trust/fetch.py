@@ -1,4 +1,4 @@
-"""Fetching what certificates point at: AIA, CDP.
+"""Fetching what certificates point at: AIA, CDP, OCSP.
 
 Each URL is asked once per fetcher, so that a chain whose certificates share a CDP sees one answer.
 A failed retrieval is a value, not an exception: the verdict lists it.
@@ -34,6 +34,9 @@ class UrlFetcher(Protocol):
     def fetch(self, url: str) -> Fetched:
         """Return what came of asking ``url``; raises nothing."""
 
+    def post(self, url: str, body: bytes, media_type: str) -> Fetched:
+        """Return what came of sending ``body`` to ``url``; raises nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
@@ -63,17 +66,25 @@ class HttpUrlFetcher:
     ) -> None:
         self._limits = limits
         self._tls = tls
-        self._known: dict[str, Fetched] = {}
+        self._known: dict[tuple[str, bytes | None], Fetched] = {}
 
     def fetch(self, url: str) -> Fetched:
         """Return what came of asking ``url``, the first time it was asked."""
-        if url not in self._known:
-            self._known[url] = self._ask(url)
-        return self._known[url]
+        return self._once(url, None, "")
 
-    def _ask(self, url: str) -> Fetched:
+    def post(self, url: str, body: bytes, media_type: str) -> Fetched:
+        """Return what came of sending ``body`` to ``url``, the first time it was sent."""
+        return self._once(url, body, media_type)
+
+    def _once(self, url: str, body: bytes | None, media_type: str) -> Fetched:
+        if (url, body) not in self._known:
+            self._known[url, body] = self._ask(url, body, media_type)
+        return self._known[url, body]
+
+    def _ask(self, url: str, body: bytes | None, media_type: str) -> Fetched:
+        method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": media_type})
         try:
-            reply = http_exchange("GET", url, limits=self._limits, tls=self._tls)
+            reply = http_exchange(method, url, body=body, headers=headers, limits=self._limits, tls=self._tls)
         except HttpFailure as error:
             return Fetched(url=url, error=error.hresult, detail=str(error))
         if not reply.ok:

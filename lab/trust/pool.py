@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .certificates import UnreadableCertificate, X509Certificate, read_certificates
+from .bundles import read_certificates
+from .certificates import UnreadableCertificate, X509Certificate
 from .fetch import Retrieval
 from .signatures import SignatureVerdict
 from .status import TrustInfo
@@ -34,6 +35,11 @@ class IssuerPool:
         known = self._by_subject.setdefault(certificate.subject_key, [])
         if all(certificate.der != other.der for other in known):
             known.append(certificate)
+
+    @property
+    def certificates(self) -> tuple[X509Certificate, ...]:
+        """Everything that was given or fetched."""
+        return tuple(certificate for known in self._by_subject.values() for certificate in known)
 
     def issuers(self, certificate: X509Certificate, at: datetime) -> list[X509Certificate]:
         """Return every certificate that could have issued ``certificate``, the likeliest first."""

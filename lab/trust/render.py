@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from lab.hresults import hresult
 
-from .names import usage_name
+from .names import policy_name, usage_name
 from .revocation import RevocationVerdict
 from .status import TrustError, TrustInfo, bit_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from .certificates import X509Certificate
     from .chain import ChainContext, ChainElement
+    from .crls import CertificateRevocationList
     from .fetch import Retrieval
     from .revocation import RevocationResult
 
@@ -35,8 +36,11 @@ def _lines(context: ChainContext) -> Iterator[str]:
     yield from _name("Subject", leaf.subject, leaf.subject_der)
     yield f"Cert Serial Number: {serial_hex(leaf.serial_number)}"
     yield ""
+    yield "dwFlags = CA_VERIFY_FLAGS_CONSOLE_TRACE (0x20000000)"
+    yield "dwFlags = CA_VERIFY_FLAGS_DUMP_CHAIN (0x40000000)"
     if context.revocation_checked:
         yield "ChainFlags = CERT_CHAIN_REVOCATION_CHECK_CHAIN_EXCLUDE_ROOT (0x40000000)"
+    yield "HCCE_LOCAL_MACHINE"
     yield f"Anchors: {context.anchors_origin}"
     yield "CERT_CHAIN_POLICY_BASE"
     yield "-------- CERT_CHAIN_CONTEXT --------"
@@ -99,10 +103,16 @@ def _element(index: int, element: ChainElement) -> Iterator[str]:
     yield from _section("Certificate AIA", element.retrievals)
     if element.revocation is not None:
         yield from _section("Certificate CDP", element.revocation.retrievals)
+        yield from _section("Base CRL CDP", element.revocation.delta_retrievals)
+        yield from _section("Certificate OCSP", element.revocation.ocsp_retrievals)
         yield "  --------------------------------"
-        yield from _crl(element.revocation)
-    if certificate.extended_key_usage is not None and index == 0:
-        for position, oid in enumerate(certificate.extended_key_usage):
+        for crl in (element.revocation.crl, element.revocation.delta):
+            yield from _crl(crl)
+        yield from _ocsp(element.revocation)
+    for position, oid in enumerate(certificate.policy.policies or ()):
+        yield f"  Issuance[{position}] = {oid} {policy_name(oid)}".rstrip()
+    if certificate.usages is not None and index == 0:
+        for position, oid in enumerate(certificate.usages):
             yield f"  Application[{position}] = {oid} {usage_name(oid)}".rstrip()
 
 
@@ -121,15 +131,26 @@ def _section(title: str, retrievals: tuple[Retrieval, ...]) -> Iterator[str]:
         yield f"    [{number}.0] {retrieval.url}"
 
 
-def _crl(result: RevocationResult) -> Iterator[str]:
-    crl = result.crl
+def _crl(crl: CertificateRevocationList | None) -> Iterator[str]:
     if crl is None:
         return
-    yield f"    CRL {'' if crl.number is None else serial_hex(crl.number)}:"
+    kind = "CRL" if crl.base_number is None else "Delta CRL"
+    yield f"    {kind} {'' if crl.number is None else serial_hex(crl.number)}:"
     yield f"    Issuer: {crl.issuer}"
     yield f"    ThisUpdate: {_time(crl.this_update)}"
     yield f"    NextUpdate: {'(none)' if crl.next_update is None else _time(crl.next_update)}"
     yield f"    CRL: {crl.sha1}"
+
+
+def _ocsp(result: RevocationResult) -> Iterator[str]:
+    answer = result.ocsp
+    if answer is None:
+        return
+    yield f"    OCSP ({answer.status.value}):"
+    yield f"    Issuer: {answer.responder.subject}"
+    yield f"    ThisUpdate: {_time(answer.this_update)}"
+    yield f"    NextUpdate: {'(none)' if answer.next_update is None else _time(answer.next_update)}"
+    yield f"    CRL: {answer.sha1}"
 
 
 def _chain_hashes(context: ChainContext) -> Iterator[str]:
@@ -148,19 +169,23 @@ def _verdict(context: ChainContext) -> Iterator[str]:
     leaf = context.elements[0]
     if not context.trusted:
         yield from _failure(context)
-    yield "Verified Issuance Policies: None"
-    if context.application_policies is None:
-        yield "Verified Application Policies: All"
-    else:
-        yield "Verified Application Policies:"
-        for oid in context.application_policies:
-            yield f"    {oid} {usage_name(oid)}".rstrip()
+    yield from _policies("Issuance", context.issuance_policies, policy_name)
+    yield from _policies("Application", context.application_policies, usage_name)
     yield f"Cert is {'a CA' if leaf.certificate.acts_as_ca else 'an End Entity'} certificate"
     yield from _revocation_line(leaf, context.revocation_checked)
     if context.trusted:
         yield "CertUtil: -verify command completed successfully."
     else:
         yield f"CertUtil: -verify command FAILED: {context.hresult}"
+
+
+def _policies(kind: str, found: tuple[str, ...] | None, name: Callable[[str], str]) -> Iterator[str]:
+    if not found:
+        yield f"Verified {kind} Policies: {'All' if found is None else 'None'}"
+        return
+    yield f"Verified {kind} Policies:"
+    for oid in found:
+        yield f"    {oid} {name(oid)}".rstrip()
 
 
 def _failure(context: ChainContext) -> Iterator[str]:
@@ -218,11 +243,14 @@ def as_json(context: ChainContext) -> dict[str, Any]:
         "checked_at": context.at.isoformat(),
         "anchors": context.anchors_origin,
         "revocation_checked": context.revocation_checked,
-        "application_policies": None
-        if context.application_policies is None
-        else list(context.application_policies),
+        "application_policies": _list(context.application_policies),
+        "issuance_policies": _list(context.issuance_policies),
         "elements": [_element_json(element) for element in context.elements],
     }
+
+
+def _list(policies: tuple[str, ...] | None) -> list[str] | None:
+    return None if policies is None else list(policies)
 
 
 def _element_json(element: ChainElement) -> dict[str, Any]:
@@ -253,22 +281,46 @@ def _certificate_json(certificate: X509Certificate) -> dict[str, Any]:
 
 
 def _revocation_json(result: RevocationResult) -> dict[str, Any]:
-    crl, entry = result.crl, result.entry
+    entry = result.entry
     return {
         "verdict": result.verdict.value,
-        "crl": None
-        if crl is None
-        else {
-            "origin": crl.origin,
-            "number": crl.number,
-            "this_update": crl.this_update.isoformat(),
-            "next_update": None if crl.next_update is None else crl.next_update.isoformat(),
-            "sha1": crl.sha1,
-        },
+        "crl": _crl_json(result.crl),
+        "delta_crl": _crl_json(result.delta),
+        "ocsp": _ocsp_json(result),
         "revoked_at": None if entry is None else entry.revoked_at.isoformat(),
         "reason": None if entry is None else entry.reason,
         "not_used": list(result.reasons),
         "cdp": [_retrieval_json(retrieval) for retrieval in result.retrievals],
+        "base_crl_cdp": [_retrieval_json(retrieval) for retrieval in result.delta_retrievals],
+        "ocsp_retrievals": [_retrieval_json(retrieval) for retrieval in result.ocsp_retrievals],
+    }
+
+
+def _crl_json(crl: CertificateRevocationList | None) -> dict[str, Any] | None:
+    if crl is None:
+        return None
+    return {
+        "origin": crl.origin,
+        "number": crl.number,
+        "base_number": crl.base_number,
+        "this_update": crl.this_update.isoformat(),
+        "next_update": None if crl.next_update is None else crl.next_update.isoformat(),
+        "sha1": crl.sha1,
+    }
+
+
+def _ocsp_json(result: RevocationResult) -> dict[str, Any] | None:
+    answer = result.ocsp
+    if answer is None:
+        return None
+    return {
+        "status": answer.status.value,
+        "responder": answer.responder.subject,
+        "produced_at": answer.produced_at.isoformat(),
+        "this_update": answer.this_update.isoformat(),
+        "next_update": None if answer.next_update is None else answer.next_update.isoformat(),
+        "nonce_repeated": answer.nonce_repeated,
+        "sha1": answer.sha1,
     }
 
 

@@ -77,8 +77,10 @@ _POLICY_ORDER: Final = (
     (TrustError.IS_NOT_SIGNATURE_VALID, 0x80096004),
     (TrustError.IS_UNTRUSTED_ROOT, 0x800B0109),
     (TrustError.IS_PARTIAL_CHAIN | TrustError.IS_CYCLIC, 0x800B010A),
-    (TrustError.IS_REVOKED | TrustError.IS_EXPLICIT_DISTRUST, 0x80092010),
-    (TrustError.IS_NOT_TIME_VALID | TrustError.IS_NOT_TIME_NESTED, 0x800B0101),
+    (TrustError.IS_EXPLICIT_DISTRUST, 0x800B0111),
+    (TrustError.IS_REVOKED, 0x80092010),
+    (TrustError.IS_NOT_TIME_VALID, 0x800B0101),
+    (TrustError.IS_NOT_TIME_NESTED, 0x800B0102),
     (TrustError.INVALID_BASIC_CONSTRAINTS, 0x80096019),
     (TrustError.HAS_NOT_SUPPORTED_CRITICAL_EXT | TrustError.INVALID_EXTENSION, 0x800B0105),
     (
@@ -89,6 +91,7 @@ _POLICY_ORDER: Final = (
         | TrustError.HAS_EXCLUDED_NAME_CONSTRAINT,
         0x800B0114,
     ),
+    (TrustError.INVALID_POLICY_CONSTRAINTS | TrustError.NO_ISSUANCE_CHAIN_POLICY, 0x800B0113),
     (TrustError.IS_NOT_VALID_FOR_USAGE, 0x800B0110),
     (TrustError.HAS_WEAK_SIGNATURE, 0x80096004),
     (TrustError.IS_OFFLINE_REVOCATION, 0x80092013),
@@ -119,3 +122,13 @@ class TrustStatus:
 def bit_names(status: TrustError | TrustInfo) -> list[tuple[str, int]]:
     """Return every set bit as (``CERT_TRUST_...``, value), lowest first; ``CTL`` bits alike."""
     return [(f"CERT_TRUST_{bit.name}", bit.value) for bit in type(status) if bit in status]
+
+
+NEVER_SET: Final = {
+    TrustError.HAS_NOT_DEFINED_NAME_CONSTRAINT: "only Windows XP set it for a name form that no constraint "
+    "speaks of; RFC 5280 4.2.1.10 leaves such a name free",
+    TrustError.CTL_IS_NOT_TIME_VALID: "there are no certificate trust lists here",
+    TrustError.CTL_IS_NOT_SIGNATURE_VALID: "there are no certificate trust lists here",
+    TrustError.CTL_IS_NOT_VALID_FOR_USAGE: "there are no certificate trust lists here",
+}
+"""The error bits that no chain here gets, and why."""
