@@ -73,7 +73,7 @@ class ChallengeBook:
         digest_key: at least 16 random octets, kept apart from the database.
         clock: what tells whether a challenge has expired.
         entropy: returns so many random octets.
-        sealing: keep passwords sealed beside their digests, for `recoverable`.
+        sealing: keep generated passwords sealed beside their digests, for `recoverable`.
 
     Raises:
         ValueError: the digest key is too short.
@@ -116,7 +116,8 @@ class ChallengeBook:
             template: template the request is issued under.
             endpoint: name of the only endpoint it is good for.
             label: for people.
-            password: a given password instead of a generated one.
+            password: a given password instead of a generated one. Never sealed: what people choose
+                can be guessed from one captured envelope under it (RFC 8894 7.3).
             length: octets of a generated password, which is their upper-case hex as NDES has it.
 
         Raises:
@@ -140,7 +141,7 @@ class ChallengeBook:
                 template=template,
                 endpoint=endpoint,
                 label=label,
-                sealed=self._sealed(octets, digest) if self._sealing else None,
+                sealed=self._sealed(octets, digest) if self._sealing and password is None else None,
             )
         )
         return IssuedChallenge(password=text, record=record)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ca.clock import SystemClock
 from ca.records import CertificateFilter, CertificateStatus
+from scep_server.exchange_log import ExchangeLog
 
-from .access_log import AccessLog
 from .admin.models import (
     CertificateQuery,
     CertificateView,
@@ -102,7 +102,7 @@ class ScepLab:
                 folder / "pki",
                 clock=self._clock,
                 entropy=os.urandom,
-                observers=(AccessLog(),),
+                observers=(ExchangeLog(),),
                 durable=False,
             )
             undo.callback(running.stop)

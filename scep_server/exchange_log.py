@@ -13,6 +13,7 @@ import structlog
 from .checks import Verdict
 
 if TYPE_CHECKING:
+    from .checks import Check
     from .exchange import Exchange
 
 _log = structlog.get_logger(__name__)
@@ -59,6 +60,9 @@ class ExchangeLog:
             fields["subject"] = _one_line(exchange.csr.subject)
         if exchange.certificate_id is not None:
             fields["certificate"] = exchange.certificate_id
+        challenge = next((check.found for check in exchange.checks if _is_accepted_challenge(check)), None)
+        if challenge is not None:
+            fields["challenge"] = challenge
         warnings = [
             _one_line(f"{check.name}: {check.found}")
             for check in exchange.checks
@@ -75,6 +79,10 @@ class ExchangeLog:
                 detail=_one_line(exchange.detail),
                 **fields,
             )
+
+
+def _is_accepted_challenge(check: Check) -> bool:
+    return check.name == "challenge" and check.verdict is Verdict.PASSED
 
 
 def _one_line(text: str) -> str:

@@ -74,9 +74,9 @@ def _serve(
     settings: LabSettings, folder: Path, ready_file: Path | None, as_json: bool, ended: threading.Event
 ) -> None:
     from ca.clock import SystemClock
-    from lab.access_log import AccessLog
     from lab.ready import write_ready_file
     from lab.running import RunningLab
+    from scep_server.exchange_log import ExchangeLog
 
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)  # of a lab that was killed: whoever waits must not see it
@@ -86,7 +86,7 @@ def _serve(
         folder,
         clock=SystemClock(),
         entropy=os.urandom,
-        observers=(AccessLog(),),
+        observers=(ExchangeLog(),),
         durable=durable,
     )
     with contextlib.ExitStack() as undo:

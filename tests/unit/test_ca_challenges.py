@@ -220,18 +220,19 @@ def test_password_is_recoverable_only_where_sealed(
     transaction: StoreTransaction, clock: MovableClock
 ) -> None:
     plain, sealing = new_book(clock), new_book(clock, sealing=True)
-    plain.new(transaction, validity=HOUR, password="plain")
-    sealed = sealing.new(transaction, validity=HOUR, password="Zoë")
-    spent = sealing.new(transaction, validity=HOUR, password="spent")
+    plain.new(transaction, validity=HOUR, length=8)
+    sealed = sealing.new(transaction, validity=HOUR)
+    spent = sealing.new(transaction, validity=HOUR)
     assert sealing.redeem(transaction, spent.record)
-    assert sealing.recoverable(transaction) == [(sealed.record, "Zoë".encode())]
+    assert sealing.recoverable(transaction) == [(sealed.record, sealed.password.encode())]
     assert plain.recoverable(transaction) == []
     assert new_book(clock, key=b"\1" * 32, sealing=True).recoverable(transaction) == []
 
 
 def test_sealed_password_belongs_to_its_challenge(transaction: StoreTransaction, clock: MovableClock) -> None:
     book = new_book(clock, sealing=True)
-    one = book.new(transaction, validity=HOUR, password="one").record
+    issued = book.new(transaction, validity=HOUR)
+    one = issued.record
     moved = NewChallenge(
         digest="0" * 64,
         kind=one.kind,
@@ -240,7 +241,16 @@ def test_sealed_password_belongs_to_its_challenge(transaction: StoreTransaction,
         sealed=one.sealed,
     )
     transaction.add_challenge(moved)
-    assert book.recoverable(transaction) == [(one, b"one")]
+    assert book.recoverable(transaction) == [(one, issued.password.encode())]
+
+
+def test_given_password_is_never_recoverable(transaction: StoreTransaction, clock: MovableClock) -> None:
+    book = new_book(clock, sealing=True)
+    given = book.new(transaction, validity=HOUR, password="Summer2026")
+    assert given.record.sealed is None
+    assert book.recoverable(transaction) == []
+    assert book.recover(given.record) is None
+    assert verdict(book, transaction, "Summer2026") is ChallengeVerdict.ACCEPTED
 
 
 @pytest.mark.parametrize("sealing", [False, True])

@@ -88,6 +88,6 @@ def test_an_exchange_is_one_line_whatever_a_stranger_sends(capsys: pytest.Captur
             urllib.request.urlopen(f"{scep_lab.scep_url}?operation=x%0aevil&message={password}")
         caught.value.close()
     (line,) = (json.loads(text) for text in stream.getvalue().splitlines())
-    assert (line["event"], line["status"]) == ("scep refused", 400)
+    assert (line["event"], line["status"]) == ("scep exchange refused", 400)
     assert password not in stream.getvalue()
     assert capsys.readouterr().out == ""
