@@ -320,7 +320,9 @@ class _Hearing:
             return None
         refusal = self._find_challenge_refusal()
         if refusal is None:
-            self._checks.passed("challenge", clause, "accepted")
+            record = self._examine().record
+            bound = record is not None and record.subject is not None
+            self._checks.passed("challenge", clause, "bound to the subject" if bound else "unbound")
             return None
         if (
             refusal is Refusal.CHALLENGE_ABSENT
