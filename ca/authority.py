@@ -41,7 +41,7 @@ from .templates import permitted
 from .wishes import grant_extensions, grant_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from .clock import Clock
@@ -72,9 +72,10 @@ class PreparedCertificate:
 class CertificateAuthority:
     """A CA that issues under templates.
 
-    ``chain`` holds the certificates above its own, issuer first, root last. ``entropy`` returns
-    that many random octets. Safe to use from several threads: it keeps no state but what it is
-    given; all memory is in the store whose transactions are handed in.
+    ``chain`` holds the certificates above its own, issuer first, root last; ``siblings`` are other
+    certificates of the same CA, before or after a renewal. ``entropy`` returns that many random octets.
+    Safe to use from several threads: it keeps no state but what it is given; all memory is in the
+    store whose transactions are handed in.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class CertificateAuthority:
         locations: PublicationLocations,
         settings: PkiSettings,
         signer: CertificateSigner | None = None,
+        siblings: Sequence[CertificateInfo] = (),
     ) -> None:
         if certificate.public_key_der != key.public_key_der or certificate.subject_key_id is None:
             raise InvalidCaCertificate("the CA's certificate and its key do not belong together")
@@ -105,7 +107,7 @@ class CertificateAuthority:
             names.canonical(names.read_name(one.subject_der)) for one in (certificate, *above)
         )
         self._ra_name = names.canonical(names.read_name(names.build_name(settings.ra_subject)))
-        self._own_keys = frozenset(one.public_key_sha256 for one in (certificate, *above))
+        self._own_keys = frozenset(one.public_key_sha256 for one in (certificate, *above, *siblings))
         self._crl_issuer = CrlIssuer(certificate=certificate, key=key, locations=locations, settings=settings)
         self._drafter = Drafter(
             certificate=certificate,

@@ -418,6 +418,25 @@ def read_access_urls(value: bytes, method: str) -> tuple[str, ...]:
     return tuple(urls)
 
 
+def read_ca_version(extensions: Iterable[Extension]) -> tuple[int, int]:
+    """Return key index and certificate index of Microsoft's CA version; both 0 where there is none.
+
+    Raises:
+        BadExtension: it cannot be read.
+
+    """
+    found = find(tuple(extensions), oids.MS_CA_VERSION)
+    if found is None:
+        return 0, 0
+    try:
+        version = der.Reader(found.value).integer("CA version")
+    except der.DerError as error:
+        raise BadExtension(f"CA version cannot be read: {error}") from error
+    if not 0 <= version < 1 << 32:
+        raise BadExtension(f"CA version is {version}, expected two indexes of 16 bits")
+    return version >> 16, version & 0xFFFF
+
+
 def read_template(extensions: Iterable[Extension]) -> str | None:
     """Return the template a certificate says it is of: its name (20.2) or its OID (21.7), if any.
 

@@ -80,13 +80,35 @@ class PkiFolder:
 
     @property
     def issuing_key(self) -> Path:
-        """The issuing CA's key, encrypted."""
-        return self.path / "issuing" / "issuing.key"
+        """The issuing CA's key, encrypted: that of its newest certificate."""
+        return _key_of(self.issuing_generations())
 
     @property
     def issuing_certificate(self) -> Path:
-        """The issuing CA's certificate."""
-        return self.path / "issuing" / "issuing.crt"
+        """The issuing CA's newest certificate."""
+        return self.issuing_generations()[-1] / "issuing.crt"
+
+    def issuing_generations(self) -> list[Path]:
+        """Return the folders of the issuing CA's certificates, the first one first.
+
+        The first is ``issuing/`` itself; a renewed certificate is in ``issuing/1`` and so on, with its
+        key if that is a new one.
+        """
+        first = self.path / "issuing"
+        found = [first]
+        while (following := first / str(len(found))).is_dir():
+            found.append(following)
+        return found
+
+    def issuing_key_of(self, generation: Path) -> Path:
+        """Return the key file of one of the generations: its own, or the last one before it."""
+        generations = self.issuing_generations()
+        return _key_of(generations[: generations.index(generation) + 1])
+
+    @property
+    def next_issuing(self) -> Path:
+        """The issuing CA's next certificate, with its key if new: renewed, and not in service yet."""
+        return self.path / "issuing" / "next"
 
     @property
     def issuing_root_certificate(self) -> Path:
@@ -229,6 +251,12 @@ class PkiFolder:
         if durable:
             sync(self.path)
         self.settle()
+
+
+def _key_of(generations: list[Path]) -> Path:
+    """Return the key file of the last of these generations."""
+    files = (generation / "issuing.key" for generation in reversed(generations))
+    return next((file for file in files if file.exists()), generations[0] / "issuing.key")
 
 
 def _files(folder: Path) -> Iterator[Path]:

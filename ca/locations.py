@@ -10,11 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from . import extensions, names
 from .publication_urls import CertificateFlag, CrlFlag, PublicationLine, PublicationTokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .certificates import CertificateInfo
     from .settings import PkiSettings
 
 _FILE_NAME_SAFE: Final = re.compile(r"[A-Za-z0-9 ._()'@$,;=+{}\[\]~^-]")
@@ -91,6 +93,18 @@ class PublicationLocations:
             published_delta_crl_urls=of_crl(CrlFlag.PUBLISHED_LOCATIONS, delta=True),
             distribution_point_urls=of_crl(CrlFlag.ISSUING_DISTRIBUTION_POINT),
             publishes_deltas=settings.publishes_deltas,
+        )
+
+    @classmethod
+    def of_certificate(cls, settings: PkiSettings, certificate: CertificateInfo, *, ocsp: bool) -> Self:
+        """Return the locations of a CA by its certificate: the name, and the indexes in its CA version."""
+        key_index, certificate_index = extensions.read_ca_version(certificate.extensions)
+        return cls.of(
+            settings,
+            names.common_name(certificate.subject_der),
+            ocsp=ocsp,
+            key_index=key_index,
+            certificate_index=certificate_index,
         )
 
 

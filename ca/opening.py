@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import names
 from .authority import CertificateAuthority
 from .certificates import BadCertificate, CertificateInfo, read_certificate
 from .folders import PkiFolder, PkiUnreadable, read_certificate_file, read_file
 from .keys import PrivateKey, read_key_file
+from .locations import PublicationLocations
 from .ocsp_credentials import ResponderCredentials
-from .settings import PublicationLocations
 from .store import SqlStore
 from .templates import TemplateSet
 
@@ -60,7 +59,7 @@ def open_authority(
 ) -> CertificateAuthority:
     """Return the issuing CA. ``issuing`` spares opening its key a second time.
 
-    URLs in what it issues follow the settings and the name in its own certificate.
+    URLs in what it issues follow the settings, and name and CA version in its own certificate.
 
     Raises:
         NoPki: there is none in this folder.
@@ -72,7 +71,6 @@ def open_authority(
     """
     folder.require()
     issuing = issuing or open_issuing_key(folder, settings)
-    common_name = names.common_name(issuing.certificate.subject_der)
     return CertificateAuthority(
         certificate=issuing.certificate,
         chain=(open_root_certificate(folder).der,),
@@ -80,10 +78,53 @@ def open_authority(
         templates=TemplateSet.load(folder.templates),
         clock=clock,
         entropy=entropy,
-        locations=PublicationLocations.of(settings, common_name, ocsp=True),
+        locations=PublicationLocations.of_certificate(settings, issuing.certificate, ocsp=True),
         settings=settings,
         signer=signer,
+        siblings=open_issuing_certificates(folder),
     )
+
+
+def open_earlier_authorities(
+    folder: PkiFolder, settings: PkiSettings, *, clock: Clock, entropy: Callable[[int], bytes]
+) -> tuple[CertificateAuthority, ...]:
+    """Return the issuing CA under each of its earlier keys, newest first; raises as `open_authority`.
+
+    They revoke what they issued and sign its CRLs, until their certificates end.
+    """
+    folder.require()
+    passphrase = serving_passphrase(folder, settings)
+    present = folder.issuing_key
+    found = {}  # by key, in the order of the certificates: the newest of a key stays
+    for generation in folder.issuing_generations():
+        key_file = folder.issuing_key_of(generation)
+        if key_file != present:
+            found[key_file] = generation / "issuing.crt"
+    return tuple(
+        open_authority(
+            folder,
+            settings,
+            clock=clock,
+            entropy=entropy,
+            issuing=_pair(key_file, certificate_file, passphrase),
+        )
+        for key_file, certificate_file in reversed(found.items())
+    )
+
+
+def open_issuing_certificates(folder: PkiFolder) -> tuple[CertificateInfo, ...]:
+    """Return all certificates of the issuing CA, newest first; raises NoPki, PkiUnreadable."""
+    folder.require()
+    generations = reversed(folder.issuing_generations())
+    return tuple(_certificate(generation / "issuing.crt") for generation in generations)
+
+
+def open_next_issuing(folder: PkiFolder) -> CertificateInfo | None:
+    """Return the issuing CA's next certificate, if one is prepared; raises NoPki, PkiUnreadable."""
+    folder.require()
+    if not folder.next_issuing.is_dir():
+        return None
+    return _certificate(folder.next_issuing / "issuing.crt")
 
 
 def open_root_certificate(folder: PkiFolder) -> CertificateInfo:
@@ -100,8 +141,7 @@ def open_root_crl(folder: PkiFolder) -> bytes:
 
 def root_locations(folder: PkiFolder, settings: PkiSettings) -> PublicationLocations:
     """Return where the root's CRL and certificate are published; raises NoPki, PkiUnreadable."""
-    common_name = names.common_name(open_root_certificate(folder).subject_der)
-    return PublicationLocations.of(settings, common_name, ocsp=False)
+    return PublicationLocations.of_certificate(settings, open_root_certificate(folder), ocsp=False)
 
 
 def open_registration_keys(folder: PkiFolder, settings: PkiSettings) -> RegistrationKeys:

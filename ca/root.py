@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from . import crls, extensions, names
+from . import crls, extensions
 from .certificates import BadCertificate, CertificateInfo, TbsCertificate, read_certificate, sign_certificate
+from .drafting import new_serial_number
 from .errors import BadRequestStatus, NoSuchRequest
 from .extensions import KeyUsage
 from .folders import PRIVATE, PUBLIC, PkiFolder, PkiUnreadable, read_certificate_file, read_file, replace_file
@@ -21,6 +22,8 @@ from .locations import PublicationLocations
 from .records import Revocation, RevocationReason, RevokedEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .clock import Clock
     from .keys import SigningKey
     from .settings import PkiSettings
@@ -59,10 +62,13 @@ def issuing_certificate(
     now: datetime,
     serial_number: int,
     locations: PublicationLocations,
+    renewed: CertificateInfo | None = None,
 ) -> bytes:
     """Return the issuing CA's certificate, signed by the root; it ends with the root's at the latest.
 
-    ``locations`` are the root's: where its CRL and its certificate are found.
+    ``locations`` are the root's: where its CRL and its certificate are found. ``renewed`` is the CA's
+    certificate before this one: name and CA version go on from it, and its thumbprint is kept
+    (Previous CA Certificate Hash). The key index is that of the certificate that brought the key.
     """
     not_before = max(now - settings.clock_skew, root.not_before)
     tbs = TbsCertificate(
@@ -71,10 +77,10 @@ def issuing_certificate(
         issuer_der=root.subject_der,
         not_before=not_before,
         not_after=min(settings.issuing_validity.after(not_before), root.not_after),
-        subject_der=settings.issuing_name,
+        subject_der=renewed.subject_der if renewed else settings.issuing_name,
         public_key_der=key.public_key_der,
         extensions=(
-            extensions.ca_version(),
+            *_version_after(renewed, key),
             extensions.subject_key_identifier(key.subject_key_id),
             extensions.template_name(SUBORDINATE_TEMPLATE),
             extensions.key_usage(_CA_USAGES),
@@ -85,6 +91,19 @@ def issuing_certificate(
         ),
     )
     return sign_certificate(tbs, root_key)
+
+
+def _version_after(renewed: CertificateInfo | None, key: SigningKey) -> tuple[extensions.Extension, ...]:
+    if renewed is None:
+        return (extensions.ca_version(),)
+    key_index, certificate_index = extensions.read_ca_version(renewed.extensions)
+    certificate_index += 1
+    if renewed.public_key_der != key.public_key_der:
+        key_index = certificate_index
+    return (
+        extensions.ca_version(certificate_index=certificate_index, key_index=key_index),
+        extensions.previous_ca_certificate_hash(bytes.fromhex(renewed.sha1)),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +185,7 @@ def sign_root_crl(
     settings: PkiSettings, root: CertificateInfo, key: SigningKey, index: RootIndex, now: datetime
 ) -> bytes:
     """Return the root's CRL with the number that ``index`` says."""
-    places = PublicationLocations.of(settings, names.common_name(root.subject_der), ocsp=False)
+    places = PublicationLocations.of_certificate(settings, root, ocsp=False)
     found: list[extensions.Extension] = []
     if places.published_crl_urls:
         found.append(extensions.published_crl_locations(places.published_crl_urls))
@@ -246,6 +265,27 @@ class OfflineRoot:
             return RootIndex.decode(read_file(self._folder.root_index))
         except ValueError as error:
             raise PkiUnreadable(f"{self._folder.root_index} is no index: {error}") from error
+
+    def renew_issuing(
+        self, renewed: CertificateInfo, key: SigningKey, entropy: Callable[[int], bytes]
+    ) -> CertificateInfo:
+        """Sign the issuing CA's next certificate, for a new key or the one it has, and remember it."""
+        octets = issuing_certificate(
+            self._settings,
+            root=self.certificate,
+            root_key=self._key,
+            key=key,
+            now=self._clock.now().replace(microsecond=0),
+            serial_number=new_serial_number(entropy),
+            locations=PublicationLocations.of_certificate(self._settings, self.certificate, ocsp=False),
+            renewed=renewed,
+        )
+        signed = read_certificate(octets)
+        index = self.index
+        certificates = (*index.certificates, SignedByRoot.of(signed))
+        kept = RootIndex(crl_number=index.crl_number, certificates=certificates)
+        replace_file(self._folder.root_index, kept.encode(), mode=PRIVATE)
+        return signed
 
     def sign_crl(self) -> bytes:
         """Sign a CRL with the next number, keep it, and hand it over to be published."""
