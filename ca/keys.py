@@ -200,6 +200,12 @@ class PrivateKey:
             serialization.BestAvailableEncryption(passphrase),
         )
 
+    def plain_pem(self) -> bytes:
+        """Return a PrivateKeyInfo (PKCS#8) as PEM, not encrypted: for its owner's hands only."""
+        return self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
     @classmethod
     def from_pem(cls, pem: bytes, passphrase: bytes | None) -> Self:
         """Return the key of a PKCS#8 (or traditional) PEM; ``passphrase`` None for a plain one.

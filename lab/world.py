@@ -154,10 +154,11 @@ class World:
             encryption=certificates.encryption,
             issuers=(self.authority.certificate,),
             now=self.clock.now(),
-            is_revoked=self._is_revoked,
+            is_revoked=self.is_revoked,
         )
 
-    def _is_revoked(self, certificate: CertificateInfo) -> bool:
+    def is_revoked(self, certificate: CertificateInfo) -> bool:
+        """Tell whether the issuing CA has revoked one of its certificates."""
         with self.store.reading() as transaction:
             record = transaction.certificate_by_serial(
                 self.authority.issuer_key_id, certificate.serial_number

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .ndes.profiles import BehaviourProfile
 
 
+_USAGES = {"signing": KeyUsage.DIGITAL_SIGNATURE, "encryption": KeyUsage.KEY_ENCIPHERMENT}
+
+
 class RaTrouble(Enum):
     """What keeps an RA certificate from being used."""
 
@@ -75,13 +78,28 @@ def require_usable(
         RaUnusable: for the first thing that is wrong.
 
     """
-    for role, certificate, usage in (
-        ("signing", signing, KeyUsage.DIGITAL_SIGNATURE),
-        ("encryption", encryption, KeyUsage.KEY_ENCIPHERMENT),
-    ):
-        _require(role, certificate, usage, issuers, now)
-        if is_revoked(certificate):
-            raise RaUnusable(RaTrouble.REVOKED, f"{_name(role, certificate)} is revoked")
+    for role, certificate in (("signing", signing), ("encryption", encryption)):
+        trouble = standing_of(role, certificate, issuers=issuers, now=now, is_revoked=is_revoked)
+        if trouble is not None:
+            raise trouble
+
+
+def standing_of(
+    role: str,
+    certificate: CertificateInfo,
+    *,
+    issuers: Sequence[CertificateInfo],
+    now: datetime,
+    is_revoked: Callable[[CertificateInfo], bool],
+) -> RaUnusable | None:
+    """Return what speaks against the certificate in a role, "signing" or "encryption"; None is nothing."""
+    try:
+        _require(role, certificate, _USAGES[role], issuers, now)
+    except RaUnusable as error:
+        return error
+    if is_revoked(certificate):
+        return RaUnusable(RaTrouble.REVOKED, f"{_name(role, certificate)} is revoked")
+    return None
 
 
 def _require(

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 from flask import Flask, Response, request
-from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from ca.records import RequestStatus
 
+from .answering import as_json, body_of, many, model_of, one
 from .desk import DeskError, Invalid
 from .models import (
     CertificateQuery,
@@ -27,16 +26,16 @@ from .models import (
     DenialOrder,
     RevocationOrder,
 )
+from .ndes_routes import add_ndes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from .desk import Desk
 
 _log = structlog.get_logger(__name__)
 _PROBES = ("/health/live", "/health/ready")
 _MAXIMUM_BODY = 1 << 20
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +70,7 @@ def create_app(desk: Desk, facts: AdminFacts) -> Flask:
     _add_challenges(app, desk)
     _add_certificates(app, desk)
     _add_requests(app, desk)
+    add_ndes(app, desk)
     return app
 
 
@@ -80,16 +80,16 @@ def create_app(desk: Desk, facts: AdminFacts) -> Flask:
 def _add_facts(app: Flask, facts: AdminFacts) -> None:
     @app.get("/health/live")
     def live() -> Response:
-        return _json({"status": "ok"})
+        return as_json({"status": "ok"})
 
     @app.get("/health/ready")
     def ready() -> Response:
         reason = facts.ready()
-        return _json({"status": reason or "ok"}, 503 if reason else 200)
+        return as_json({"status": reason or "ok"}, 503 if reason else 200)
 
     @app.get("/version")
     def version() -> Response:
-        return _json({"name": "ndes-lab", "version": facts.version})
+        return as_json({"name": "ndes-lab", "version": facts.version})
 
     @app.get("/roots/0")
     def root() -> Response:
@@ -103,40 +103,40 @@ def _add_facts(app: Flask, facts: AdminFacts) -> None:
 def _add_challenges(app: Flask, desk: Desk) -> None:
     @app.post("/api/v1/challenges")
     def new_challenge() -> Response:
-        return _one(desk.new_challenge(_body(ChallengeOrder)), 201)
+        return one(desk.new_challenge(body_of(ChallengeOrder)), 201)
 
     @app.get("/api/v1/challenges")
     def challenges() -> Response:
         usable = {"true": True, "false": False}.get(request.args.get("usable", "false"))
         if usable is None:
             raise Invalid("usable is neither true nor false")
-        return _many("challenges", desk.challenges(usable_only=usable))
+        return many("challenges", desk.challenges(usable_only=usable))
 
     @app.delete("/api/v1/challenges/<int:challenge_id>")
     def revoke_challenge(challenge_id: int) -> Response:
-        return _one(desk.revoke_challenge(challenge_id))
+        return one(desk.revoke_challenge(challenge_id))
 
 
 def _add_certificates(app: Flask, desk: Desk) -> None:
     @app.get("/api/v1/certificates")
     def certificates() -> Response:
-        return _one(desk.certificates(_model(CertificateQuery, request.args.to_dict())))
+        return one(desk.certificates(model_of(CertificateQuery, request.args.to_dict())))
 
     @app.get("/api/v1/certificates/<selector>")
     def certificate(selector: str) -> Response:
-        return _one(desk.certificate(selector))
+        return one(desk.certificate(selector))
 
     @app.post("/api/v1/certificates/<selector>/revoke")
     def revoke(selector: str) -> Response:
-        return _one(desk.revoke_certificate(selector, _body(RevocationOrder)))
+        return one(desk.revoke_certificate(selector, body_of(RevocationOrder)))
 
     @app.get("/api/v1/crls")
     def crls() -> Response:
-        return _many("crls", desk.crls())
+        return many("crls", desk.crls())
 
     @app.post("/api/v1/crls")
     def publish() -> Response:
-        return _many("crls", desk.publish_crls(), 201)
+        return many("crls", desk.publish_crls(), 201)
 
 
 def _add_requests(app: Flask, desk: Desk) -> None:
@@ -146,15 +146,15 @@ def _add_requests(app: Flask, desk: Desk) -> None:
         known = {each.value: each for each in RequestStatus}
         if status is not None and status not in known:
             raise Invalid(f"status is {status!r}, expected one of {', '.join(known)}")
-        return _many("requests", desk.requests(known[status] if status else None))
+        return many("requests", desk.requests(known[status] if status else None))
 
     @app.post("/api/v1/requests/<int:request_id>/approve")
     def approve(request_id: int) -> Response:
-        return _one(desk.approve(request_id))
+        return one(desk.approve(request_id))
 
     @app.post("/api/v1/requests/<int:request_id>/deny")
     def deny(request_id: int) -> Response:
-        return _one(desk.deny(request_id, _body(DenialOrder)))
+        return one(desk.deny(request_id, body_of(DenialOrder)))
 
 
 # -- requests --------------------------------------------------------------------------
@@ -186,46 +186,11 @@ def _stranger() -> Response:
     return _error(403, "Forbidden", "without a token this listener answers to loopback names only")
 
 
-def _body(model: type[_Model]) -> _Model:
-    data = request.get_data()
-    if not data:
-        return _model(model, {})
-    if request.mimetype != "application/json":
-        raise Invalid("the body is not application/json")
-    try:
-        return _model(model, json.loads(data))
-    except (ValueError, RecursionError) as error:
-        raise Invalid("the body is not JSON") from error
-
-
-def _model(model: type[_Model], values: object) -> _Model:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-        said = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in problems)
-        raise Invalid(said) from error
-
-
 # -- replies ---------------------------------------------------------------------------
 
 
-def _one(model: BaseModel, status: int = 200) -> Response:
-    return _json(model.model_dump(mode="json"), status)
-
-
-def _many(name: str, models: Sequence[BaseModel], status: int = 200) -> Response:
-    return _json({name: [model.model_dump(mode="json") for model in models]}, status)
-
-
-def _json(content: dict[str, Any], status: int = 200) -> Response:
-    response = Response(json.dumps(content) + "\n", status=status, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
 def _error(status: int, code: str, message: str) -> Response:
-    return _json({"error": {"code": code, "message": message}}, status)
+    return as_json({"error": {"code": code, "message": message}}, status)
 
 
 def _failure(error: Exception) -> Response:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RevocationOrder,
         RevokedView,
     )
+    from .ndes import NdesDesk
 
 
 class DeskError(Exception):
@@ -67,6 +68,10 @@ class Desk(Protocol):
     ``selector`` names a certificate: its number, its serial number in hex, or its SHA-1 or SHA-256
     thumbprint, with or without colons or spaces.
     """
+
+    @property
+    def ndes(self) -> NdesDesk:
+        """What can be done about NDES."""
 
     def new_challenge(self, order: ChallengeOrder) -> NewChallengeView:
         """Make a challenge; the only time its password is seen."""

@@ -28,6 +28,7 @@ from .models import (
     RevokedView,
     pem,
 )
+from .ndes_local import LocalNdesDesk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,10 +51,11 @@ _SEARCH_LIMIT = 1000
 
 
 class LocalDesk:
-    """Works on a world directly."""
+    """Works on a world directly; ``offline`` where nothing serves it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, offline: bool = False) -> None:
         self._world = world
+        self.ndes = LocalNdesDesk(world, offline=offline)
 
     def new_challenge(self, order: ChallengeOrder) -> NewChallengeView:
         """Make a challenge; the only time its password is seen."""

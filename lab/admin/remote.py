@@ -5,11 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from pydantic import BaseModel, ValidationError
-
+from .answers import read_model, read_models
 from .desk import DeskError, DeskRefused, DeskUnavailable, Invalid, NotFound
 from .models import (
     CertificatePage,
@@ -20,6 +19,7 @@ from .models import (
     RequestView,
     RevokedView,
 )
+from .ndes_remote import RemoteNdesDesk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,6 @@ _TIMEOUT_SECONDS = 60
 _ERRORS: dict[int, type[DeskError]] = {
     error.status: error for error in (Invalid, NotFound, DeskRefused, DeskUnavailable)
 }
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class RemoteDesk:
@@ -60,58 +59,61 @@ class RemoteDesk:
         self._scheme = parts.scheme
         self._base = parts.path.rstrip("/")
         self._token = token
+        self.ndes = RemoteNdesDesk(self._call)
 
     def new_challenge(self, order: ChallengeOrder) -> NewChallengeView:
         """Make a challenge; the only time its password is seen."""
         sent = order.model_dump(mode="json", exclude={"password"})
         if order.password is not None:
             sent["password"] = order.password.get_secret_value()
-        return _read(NewChallengeView, self._call("POST", "/api/v1/challenges", sent))
+        return read_model(NewChallengeView, self._call("POST", "/api/v1/challenges", sent))
 
     def challenges(self, *, usable_only: bool = False) -> Sequence[ChallengeView]:
         """Return the challenges, oldest first."""
         answer = self._call("GET", "/api/v1/challenges?" + urlencode({"usable": str(usable_only).lower()}))
-        return _read_all(ChallengeView, answer, "challenges")
+        return read_models(ChallengeView, answer, "challenges")
 
     def revoke_challenge(self, challenge_id: int) -> ChallengeView:
         """Revoke a challenge that is neither spent nor revoked."""
-        return _read(ChallengeView, self._call("DELETE", f"/api/v1/challenges/{challenge_id}"))
+        return read_model(ChallengeView, self._call("DELETE", f"/api/v1/challenges/{challenge_id}"))
 
     def certificates(self, query: CertificateQuery) -> CertificatePage:
         """Return one page of the certificates that match, oldest first."""
         asked = urlencode(query.model_dump(mode="json", exclude_none=True))
-        return _read(CertificatePage, self._call("GET", f"/api/v1/certificates?{asked}"))
+        return read_model(CertificatePage, self._call("GET", f"/api/v1/certificates?{asked}"))
 
     def certificate(self, selector: str) -> CertificateView:
         """Return one certificate."""
-        return _read(CertificateView, self._call("GET", f"/api/v1/certificates/{quote(selector, safe='')}"))
+        return read_model(
+            CertificateView, self._call("GET", f"/api/v1/certificates/{quote(selector, safe='')}")
+        )
 
     def revoke_certificate(self, selector: str, order: RevocationOrder) -> RevokedView:
         """Revoke a certificate, or take it off hold, and publish a CRL that says so."""
         path = f"/api/v1/certificates/{quote(selector, safe='')}/revoke"
-        return _read(RevokedView, self._call("POST", path, order.model_dump(mode="json")))
+        return read_model(RevokedView, self._call("POST", path, order.model_dump(mode="json")))
 
     def requests(self, status: RequestStatus | None = None) -> Sequence[RequestView]:
         """Return the requests for approval, oldest first."""
         asked = "" if status is None else "?" + urlencode({"status": status.value})
-        return _read_all(RequestView, self._call("GET", f"/api/v1/requests{asked}"), "requests")
+        return read_models(RequestView, self._call("GET", f"/api/v1/requests{asked}"), "requests")
 
     def approve(self, request_id: int) -> CertificateView:
         """Approve a pending request and issue its certificate."""
-        return _read(CertificateView, self._call("POST", f"/api/v1/requests/{request_id}/approve"))
+        return read_model(CertificateView, self._call("POST", f"/api/v1/requests/{request_id}/approve"))
 
     def deny(self, request_id: int, order: DenialOrder) -> RequestView:
         """Deny a pending request."""
         path = f"/api/v1/requests/{request_id}/deny"
-        return _read(RequestView, self._call("POST", path, order.model_dump(mode="json")))
+        return read_model(RequestView, self._call("POST", path, order.model_dump(mode="json")))
 
     def crls(self) -> Sequence[CrlView]:
         """Return the published CRLs."""
-        return _read_all(CrlView, self._call("GET", "/api/v1/crls"), "crls")
+        return read_models(CrlView, self._call("GET", "/api/v1/crls"), "crls")
 
     def publish_crls(self) -> Sequence[CrlView]:
         """Sign and publish a new CRL of the issuing CA; return all that are published."""
-        return _read_all(CrlView, self._call("POST", "/api/v1/crls"), "crls")
+        return read_models(CrlView, self._call("POST", "/api/v1/crls"), "crls")
 
     def close(self) -> None:
         """Do nothing: each call has a connection of its own."""
@@ -148,17 +150,3 @@ class RemoteDesk:
                 "NDES_LAB_ADMIN__TOKEN"
             )
         raise _ERRORS.get(status, DeskUnavailable)(message, code)
-
-
-def _read(model: type[_Model], answer: object) -> _Model:
-    try:
-        return model.model_validate(answer)
-    except ValidationError as error:
-        raise DeskUnavailable(f"the answer is no {model.__name__}; is the lab of another version?") from error
-
-
-def _read_all(model: type[_Model], answer: Any, name: str) -> list[_Model]:
-    items = answer.get(name) if isinstance(answer, dict) else None
-    if not isinstance(items, list):
-        raise DeskUnavailable(f"the answer has no {name}; is the lab of another version?")
-    return [_read(model, item) for item in items]

@@ -92,7 +92,7 @@ def local_desk(settings: LabSettings, data_dir: Path) -> LocalDesk:
     effective = with_public_url(settings, settings.server.pki_port or DEFAULT_PKI_PORT)
     folder = PkiFolder(data_dir)
     folder.require()
-    return LocalDesk(World(folder, effective, clock=SystemClock(), entropy=os.urandom))
+    return LocalDesk(World(folder, effective, clock=SystemClock(), entropy=os.urandom), offline=True)
 
 
 def _given(parameter: str) -> bool:

@@ -38,6 +38,17 @@ _PORT = click.IntRange(0, 65535)
     metavar="FILE",
     help="Write URLs, thumbprints and a challenge to FILE once everything answers.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(["modern", "ndes-2012r2", "ndes-2019"]),
+    help="Behave as RFC 8894 has it (modern, the default) or as Microsoft's server does.",
+)
+@click.option(
+    "--log-files",
+    is_flag=True,
+    default=None,
+    help="Also write NDES's event log, IIS's log and a trace to logs/ in the data folder.",
+)
 @config_option
 @json_option
 def up(
@@ -48,6 +59,8 @@ def up(
     pki_port: int | None,
     admin_port: int | None,
     ready_file: Path | None,
+    profile: str | None,
+    log_files: bool | None,
     config: Path | None,
     as_json: bool,
 ) -> None:
@@ -63,6 +76,8 @@ def up(
         server__port=port,
         server__pki_port=pki_port,
         admin__port=admin_port,
+        scep__profile=profile,
+        logs__files=log_files,
     ).settings
     if data_dir is not None and ephemeral:
         raise click.UsageError("--data-dir and --ephemeral exclude each other")
