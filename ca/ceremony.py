@@ -192,7 +192,7 @@ class _Ceremony:
                     (ENCRYPTION_TEMPLATE, self._keys.ra_encryption),
                 )
             ]
-            authority.sign_crl(transaction)
+        authority.sign_crls(records)
         return issued[0], issued[1]
 
     def _minutes(self, root: CertificateInfo, *others: CertificateInfo) -> None:

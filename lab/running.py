@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from ca.clock import Clock
+    from crl_publisher import PublisherState
     from scep_server.exchange import ExchangeObserver
 
     from .settings import LabSettings
@@ -108,8 +109,8 @@ class RunningLab:
             self.world.publish_all()
             self.desk = LocalDesk(self.world)
             self._republisher = Republisher(
-                publish=self.world.publish_crl,
-                due=self.world.next_publication,
+                publish=self.world.publishing.publish_due,
+                due=self.world.publishing.next_publication,
                 clock=clock,
                 retry=effective.publisher.retry,
             )
@@ -140,6 +141,11 @@ class RunningLab:
         )
         listeners.admin.serve(_Lazily(lambda: create_admin_app(self.desk, facts)))
 
+    @property
+    def publisher_state(self) -> PublisherState:
+        """How publication goes."""
+        return self._republisher.state
+
     def look_at_the_clock(self) -> None:
         """Have the schedule look at the clock: it has been set."""
         self._republisher.look()
@@ -169,6 +175,11 @@ class RunningLab:
         return f"{self.scep_base_url}/certsrv/mscep/mscep.dll"
 
     @property
+    def mscep_admin_url(self) -> str:
+        """Where NDES's administrators get challenge passwords."""
+        return f"{self.scep_base_url}{self.world.ndes.admin_path}/"
+
+    @property
     def pki_url(self) -> str:
         """Where CRLs and CA certificates are published."""
         return self.world.pki.public_url
@@ -184,6 +195,9 @@ class RunningLab:
         return ReadyFacts(
             scep_url=self.scep_url,
             mscep_url=self.mscep_url,
+            mscep_admin_url=self.mscep_admin_url,
+            ndes_user=self.world.ndes.user,
+            ndes_password=self.world.ndes.password,
             pki_url=self.pki_url,
             ocsp_url=self.world.pki.ocsp_url if self.world.pki.ocsp.enabled else None,
             admin_url=self.admin_url,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ca.clock import SystemClock
-from ca.records import CertificateFilter, CertificateStatus
+from ca.records import CertificateFilter, CertificateStatus, CrlKind
 from scep_server.exchange_log import ExchangeLog
 
 from .admin.models import (
@@ -41,14 +41,14 @@ class _Beginning:
     """What a fresh PKI holds: the RA's certificates and the first CRL."""
 
     certificates: tuple[CertificateRecord, ...]
-    crl: CrlRecord | None
+    crls: tuple[CrlRecord, ...]
     published: tuple[tuple[str, bytes], ...]
 
     @classmethod
     def of(cls, world: World) -> Self:
         with world.store.reading() as transaction:
             found = transaction.find_certificates(CertificateFilter(), now=world.clock.now())
-        return cls(certificates=tuple(found), crl=world.latest_crl(), published=_published(world))
+        return cls(certificates=tuple(found), crls=_crls(world), published=_published(world))
 
 
 class ScepLab:
@@ -135,10 +135,10 @@ class ScepLab:
         with world.store.transaction() as transaction:
             for certificate in beginning.certificates:
                 transaction.add_certificate(certificate, certificate.issued_at)
-            if beginning.crl is not None:
-                while transaction.next_crl_number(beginning.crl.issuer_key_id) < beginning.crl.number:
-                    continue
-                transaction.add_crl(beginning.crl)
+            for crl in beginning.crls:
+                transaction.add_crl(crl)
+            for _ in range(max((crl.number for crl in beginning.crls), default=0)):
+                transaction.next_crl_number(world.authority.issuer_key_id)
         world.service = world.new_service()
         if _published(world) != beginning.published:
             world.publication.withdraw()
@@ -165,6 +165,21 @@ class ScepLab:
     def mscep_url(self) -> str:
         """The same under NDES's path."""
         return self._lab.mscep_url
+
+    @property
+    def mscep_admin_url(self) -> str:
+        """Where NDES's administrators get challenge passwords."""
+        return self._lab.mscep_admin_url
+
+    @property
+    def ndes_user(self) -> str:
+        """Who may log on there, with Negotiate or NTLM."""
+        return self.world.ndes.user
+
+    @property
+    def ndes_password(self) -> str:
+        """That user's password."""
+        return self.world.ndes.password
 
     @property
     def pki_url(self) -> str:
@@ -264,6 +279,11 @@ class ScepLab:
         if self._running is None:
             raise RuntimeError("this lab is not running")
         return self._running
+
+
+def _crls(world: World) -> tuple[CrlRecord, ...]:
+    found = (world.latest_crl(kind) for kind in CrlKind)
+    return tuple(crl for crl in found if crl is not None)
 
 
 def _published(world: World) -> tuple[tuple[str, bytes], ...]:

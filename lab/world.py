@@ -6,54 +6,51 @@ whoever wants another one in its place finds it here.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import structlog
 from cryptography import x509
 
 from ca.ceremony import hold_ceremony
-from ca.certificates import certs_only
 from ca.challenges import ChallengeBook
-from ca.errors import CaError
 from ca.ocsp_responder import OcspResponder, ServedIssuer
 from ca.opening import (
     open_authority,
     open_challenge_digest_key,
+    open_earlier_authorities,
+    open_issuing_certificates,
+    open_issuing_key,
+    open_next_issuing,
     open_ocsp_credentials,
     open_root_certificate,
-    open_root_crl,
     open_store,
     root_locations,
 )
 from ca.records import CrlKind
-from crl_publisher import (
-    CaCertificate,
-    CaCertificates,
-    Publication,
-    PublicationRefused,
-    SignedCrl,
-    Superseded,
-)
+from crl_publisher import Publication
+from scep_server.ca_certificates import NextCa
 from scep_server.ndes.loading import LoadedOnDemand
 from scep_server.operations import ScepService
 from scep_server.protocol.codec import ScepCodec
+from scep_server.ra import KeyMessageSigner, RaIdentity
 from scep_server.ra_standing import require_usable
 from scep_server.transport import Router
 
 from .ndes_logs import NdesLogs
+from .ndes_web import make_ndes_web
+from .publishing import Publishing
 from .registration import open_ra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from ca.authority import CertificateAuthority
     from ca.certificates import CertificateInfo
     from ca.clock import Clock
     from ca.folders import PkiFolder
     from ca.ocsp_responder import OcspAnswer
-    from ca.records import CrlRecord
-    from crl_publisher.publication import Publishable
+    from ca.records import CertificateRecord, CrlRecord
     from scep_server.exchange import ExchangeObserver, HttpExchangeRequest, HttpReply
     from scep_server.ra import RegistrationAuthority
 
@@ -90,7 +87,7 @@ class World:
         durable: bool = True,
     ) -> None:
         self.folder = folder
-        self.settings = settings
+        self.settings = settings = settings.with_registry()
         self.pki = settings.pki
         self.clock = clock
         self.entropy = entropy
@@ -100,17 +97,22 @@ class World:
         self.root = open_root_certificate(folder)
         self.root_locations = root_locations(folder, self.pki)
         self.authority = open_authority(folder, self.pki, clock=clock, entropy=entropy)
+        self.earlier_authorities = open_earlier_authorities(folder, self.pki, clock=clock, entropy=entropy)
+        self.issuing_certificates = open_issuing_certificates(folder)  # newest first
         self._registration_authority: RegistrationAuthority | None = None
+        digest_key = open_challenge_digest_key(folder, self.pki)
         self.challenges = ChallengeBook(
-            digest_key=open_challenge_digest_key(folder, self.pki),
+            digest_key=digest_key,
             clock=clock,
             entropy=entropy,
             sealing=any(endpoint.password_recipients for endpoint in settings.scep.endpoints.values()),
         )
         self.publication = Publication(folder.published, clock, durable=durable)
-        self._signing = threading.Lock()
-        self._told: list[Callable[[datetime], None]] = []
+        self.publishing = Publishing(self)
         self.store = open_store(folder, durable=durable)
+        self.ndes = make_ndes_web(self, digest_key)
+        if self.ndes.host is not None:
+            self.observers = (*self.observers, self.ndes.host)
         self.service = self.new_service()
         self.responder = self.new_responder()
 
@@ -152,7 +154,7 @@ class World:
         require_usable(
             signing=certificates.signing,
             encryption=certificates.encryption,
-            issuers=(self.authority.certificate,),
+            issuers=self.issuing_certificates,
             now=self.clock.now(),
             is_revoked=self.is_revoked,
         )
@@ -160,9 +162,7 @@ class World:
     def is_revoked(self, certificate: CertificateInfo) -> bool:
         """Tell whether the issuing CA has revoked one of its certificates."""
         with self.store.reading() as transaction:
-            record = transaction.certificate_by_serial(
-                self.authority.issuer_key_id, certificate.serial_number
-            )
+            record = transaction.certificate_by_serial(certificate.issuer_key_id, certificate.serial_number)
         return record is not None and record.revocation is not None
 
     def start(self) -> None:
@@ -183,6 +183,7 @@ class World:
 
         """
         self._registration_authority = None
+        self.ndes.face.recycle()
         self.service.recycle()
         self.start()
 
@@ -211,15 +212,33 @@ class World:
             entropy=self.entropy,
             codec=self.codec,
             observers=self.observers,
+            challenge_policy=self.ndes.challenge_policy,
+            earlier_issuers=self.issuing_certificates[1:],
+            next_ca=self._next_ca(),
         )
+
+    def _next_ca(self) -> NextCa | None:
+        """Return the issuing CA's next certificate for clients to ask for (RFC 8894 4.7), if there is one."""
+        prepared = open_next_issuing(self.folder)
+        if prepared is None:
+            return None
+        identity = RaIdentity(
+            certificate=self.authority.certificate, key=open_issuing_key(self.folder, self.pki).key
+        )
+        return NextCa(certificates=(prepared.der, self.root.der), signer=KeyMessageSigner(identity))
 
     def new_responder(self) -> OcspResponder:
         """Return an OCSP responder over what this world has now."""
-        credentials = open_ocsp_credentials(
-            self.folder, self.pki, authority=self.authority, store=self.store, clock=self.clock
-        )
         return OcspResponder(
-            issuers=[ServedIssuer(certificate=self.authority.certificate, credentials=credentials)],
+            issuers=[
+                ServedIssuer(
+                    certificate=authority.certificate,
+                    credentials=open_ocsp_credentials(
+                        self.folder, self.pki, authority=authority, store=self.store, clock=self.clock
+                    ),
+                )
+                for authority in self.authorities
+            ],
             store=self.store,
             clock=self.clock,
             settings=self.pki.ocsp,
@@ -232,8 +251,8 @@ class World:
         return self.service.maximum_body_octets
 
     def handle(self, request: HttpExchangeRequest) -> HttpReply:
-        """Answer one SCEP request."""
-        return self.service.handle(request)
+        """Answer one HTTP request at SCEP's listener."""
+        return self.ndes.face.handle(request)
 
     def answer(self, octets: bytes) -> OcspAnswer:
         """Answer one OCSP request."""
@@ -241,6 +260,7 @@ class World:
 
     def close(self) -> None:
         """Stop the service and close the database."""
+        self.ndes.face.recycle()
         self.service.recycle()
         self.store.close()
 
@@ -248,72 +268,37 @@ class World:
 
     def on_publication(self, tell: Callable[[datetime], None]) -> None:
         """Have ``tell`` called, after each publication, with the instant the next one is due."""
-        self._told.append(tell)
+        self.publishing.on_publication(tell)
 
     def publish_all(self) -> None:
-        """Publish CA certificates and CRLs; sign a CRL first where the last one is no longer good.
+        """Publish everything that is good; sign CRLs first where the last ones are no longer."""
+        self.publishing.publish_all()
 
-        What fails a check is logged and left out: a lab whose root CRL ran out still serves.
-        """
-        crl = self.latest_crl()
-        try:
-            if crl is None or crl.next_update <= self.clock.now():
-                crl = self._sign()
-        except CaError as error:
-            _log.warning("no CRL can be signed", reason=str(error))
-        for item in self.publishable(crl):
-            try:
-                self.publication.publish(item)
-            except Superseded:
-                continue
-            except PublicationRefused as error:
-                _log.warning("left out of the publication", file=item.name, reason=str(error))
-
-    def publish_crl(self) -> datetime:
-        """Sign a new CRL of the issuing CA, publish it, and return when the next one is due.
+    def publish_crl(self, kind: CrlKind = CrlKind.BASE) -> datetime:
+        """Sign and publish new CRLs of the issuing CA; return when the next ones are due.
 
         Raises:
-            CaError: it cannot be signed.
-            PublicationRefused: it fails a check; the last good one stays.
+            CaError: one cannot be signed.
+            PublicationRefused: one fails a check; the last good one stays.
             StoreUnavailable, OSError: database or folder cannot be written.
 
         """
-        with self._signing:
-            crl = self._sign()
-            try:
-                self.publication.publish(self._signed_crl(crl))
-            except Superseded:  # another process at the same folder was faster with a later one
-                _log.info("a later CRL is published already", number=crl.number)
-        for tell in self._told:
-            tell(crl.next_publish)
-        _log.info("CRL published", number=crl.number, entries=crl.entries, next=crl.next_publish.isoformat())
-        return crl.next_publish
+        return self.publishing.publish(kind)
 
-    def next_publication(self) -> datetime:
-        """Return when the next CRL is due; now, if there is none."""
-        crl = self.latest_crl()
-        return self.clock.now() if crl is None else crl.next_publish
-
-    def latest_crl(self) -> CrlRecord | None:
-        """Return the last CRL that was signed."""
+    def latest_crl(self, kind: CrlKind = CrlKind.BASE) -> CrlRecord | None:
+        """Return the last CRL of this kind that was signed with the present key."""
         with self.store.reading() as transaction:
-            return transaction.latest_crl(self.authority.issuer_key_id, CrlKind.BASE)
+            return transaction.latest_crl(self.authority.issuer_key_id, kind)
 
-    def publishable(self, crl: CrlRecord | None) -> tuple[Publishable, ...]:
-        """Return everything that is published, with ``crl`` as the issuing CA's."""
-        root, issuing = self.root, self.authority.certificate
-        root_file, issuing_file = (
-            self.root_locations.certificate_file,
-            self.authority.locations.certificate_file,
-        )
-        items = (
-            CaCertificate(name=root_file, der=root.der, issuer=root.der),
-            CaCertificate(name=issuing_file, der=issuing.der, issuer=root.der),
-            _bag(root_file, root.der, root.der),
-            _bag(issuing_file, issuing.der, root.der),
-            SignedCrl(name=self.root_locations.crl_file, der=open_root_crl(self.folder), issuer=root.der),
-        )
-        return items if crl is None else (*items, self._signed_crl(crl))
+    @property
+    def authorities(self) -> tuple[CertificateAuthority, ...]:
+        """The issuing CA under its present key, and then under the earlier ones."""
+        return (self.authority, *self.earlier_authorities)
+
+    def authority_of(self, certificate: CertificateRecord) -> CertificateAuthority:
+        """Return the CA under the key that issued a certificate; the present one if none did."""
+        found = (one for one in self.authorities if one.issuer_key_id == certificate.issuer_key_id)
+        return next(found, self.authority)
 
     def misdirections(self) -> tuple[str, ...]:
         """Return, in plain words, where the issuing CA's certificate sends clients elsewhere."""
@@ -323,21 +308,6 @@ class World:
             for url in _urls_in(self.authority.certificate.der)
             if url not in expected
         )
-
-    def _sign(self) -> CrlRecord:
-        with self.store.transaction() as transaction:
-            return self.authority.sign_crl(transaction)
-
-    def _signed_crl(self, crl: CrlRecord) -> SignedCrl:
-        return SignedCrl(
-            name=self.authority.locations.crl_file, der=crl.der, issuer=self.authority.certificate.der
-        )
-
-
-def _bag(certificate_file: str, certificate: bytes, issuer: bytes) -> CaCertificates:
-    """Return the certificate as the other form of RFC 5280 4.2.2.1, under the same name."""
-    name = f"{certificate_file.removesuffix('.crt')}.p7c"
-    return CaCertificates(name=name, der=certs_only([certificate]), issuers=(issuer,))
 
 
 def _urls_in(certificate: bytes) -> list[str]:
