@@ -11,13 +11,15 @@ import tomllib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeGuard, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from ca.settings import PkiSettings
 from crl_publisher.settings import PublisherSettings
+from scep_server.ndes.settings import NdesSettings
 from scep_server.settings import ScepSettings
+from scep_server.transport import DEFAULT_ENDPOINT
 
 from .listeners import ListenerLimits
 
@@ -138,7 +140,17 @@ class LabSettings(_Section):
     server: ServerSettings = ServerSettings()
     admin: AdminSettings = AdminSettings()
     challenges: ChallengeSettings = ChallengeSettings()
+    ndes: NdesSettings = NdesSettings()
     logs: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _ndes_and_scep_must_agree(self) -> Self:
+        self.ndes.endpoint(self.scep.endpoints[DEFAULT_ENDPOINT])
+        return self
+
+    def with_registry(self) -> LabSettings:
+        """Return the settings with the endpoint at NDES's path as the registry values of ``ndes`` have it."""
+        return self.model_copy(update={"scep": self.ndes.scep(self.scep, DEFAULT_ENDPOINT)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +234,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             value = json.loads(text) if text.lstrip()[:1] in ("[", "{") else text
         except ValueError as error:
             raise UnusableSettings(f"{name} begins like JSON and is none: {error}") from error
+        *path, last = _spelled([*path, last])
         place: Any = values
         for key in path:
             place = place.setdefault(key, {})
@@ -229,6 +242,18 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             raise UnusableSettings(f"{name} and another variable set the same thing")
         place[last] = value
     return values
+
+
+def _spelled(path: list[str]) -> list[str]:
+    """Return the path of a setting as its model spells it: variables have no case, NDES's names do."""
+    model: object = LabSettings
+    found: list[str] = []
+    for key in path:
+        fields = model.model_fields if _is_model(model) else {}
+        name = next((name for name in fields if name.lower() == key), key)
+        model = fields[name].annotation if name in fields else None
+        found.append(name)
+    return found
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Who decides whether a challengePassword is good: a collaborator of the RA.
 
 `BookedChallenges` asks the CA's challenge book. Other sources of truth (a password cache with
-Microsoft's limits, an outside service) take its place by having the same two methods.
+Microsoft's limits, an outside service) take its place by having the same methods.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class ChallengePolicy(Protocol):
     def examine(self, transaction: StoreTransaction, application: Application) -> ChallengeFinding:
         """Return what the password is worth; writes nothing."""
 
+    def examine_renewal(
+        self, transaction: StoreTransaction, application: Application
+    ) -> ChallengeFinding | None:
+        """Return a verdict on a renewal that a certificate signs; None: the certificate is enough."""
+
     def redeem(self, transaction: StoreTransaction, challenge: ChallengeRecord) -> bool:
         """Use the challenge up; False where someone else was quicker."""
 
@@ -53,6 +58,14 @@ class BookedChallenges:
             subject=application.request.subject,
             endpoint=application.endpoint_name,
         )
+
+    def examine_renewal(
+        self,
+        transaction: StoreTransaction,  # noqa: ARG002 - the policy's signature
+        application: Application,  # noqa: ARG002 - the policy's signature
+    ) -> ChallengeFinding | None:
+        """Return None: the certificate is enough."""
+        return None
 
     def redeem(self, transaction: StoreTransaction, challenge: ChallengeRecord) -> bool:
         """Use the challenge up; a static one counts the use."""

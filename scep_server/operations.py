@@ -170,7 +170,7 @@ class ScepService:
         limits = self._settings.limits
         if len(request.path) + len(request.query) > limits.maximum_url_octets:
             raise UrlTooLong(f"path and query are longer than {limits.maximum_url_octets} octets")
-        name = self._router.endpoint(request.path)
+        name = request.endpoint or self._router.endpoint(request.path)
         if name is None:
             raise UnknownPath("no endpoint has this path")
         progress.endpoint = name

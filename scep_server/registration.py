@@ -310,6 +310,10 @@ class _Hearing:
     def _judge_challenge(self) -> Decision | None:
         endpoint, clause = self._application.endpoint, "RFC 8894 2.4"
         if isinstance(self._signer, Holder):
+            finding = self._challenge_policy.examine_renewal(self._transaction, self._application)
+            if finding is not None and finding.verdict is not ChallengeVerdict.ACCEPTED:
+                self._checks.failed("renewal-policy", "NDES", finding.verdict.value, "accepted")
+                return self._refuse(REFUSALS[finding.verdict])
             if not endpoint.renewal.require_challenge:
                 self._checks.skipped("challenge", clause, "the certificate authenticates the renewal")
                 return None

@@ -155,6 +155,7 @@ ndes-lab: a test PKI, not for production
 
 SCEP        {facts.scep_url}
 NDES path   {facts.mscep_url}
+NDES admin  {facts.mscep_admin_url}   (NTLM: {facts.ndes_user} {facts.ndes_password})
 CRL, AIA    {facts.pki_url}/CertEnroll/
 OCSP        {facts.ocsp_url or "off"}
 Management  {facts.admin_url}

@@ -11,10 +11,11 @@ class EventSink(Protocol):
     def write(
         self,
         event_id: int,
+        *,
         error_code: str = "",
         error_message: str = "",
         transaction_id: str | None = None,
-    ) -> None:
+    ) -> object:
         """Write one event; must not raise."""
 
 
@@ -24,6 +25,7 @@ class NoEvents:
     def write(
         self,
         event_id: int,
+        *,
         error_code: str = "",
         error_message: str = "",
         transaction_id: str | None = None,
