@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -27,10 +28,8 @@ def test_oid_is_what_asn1crypto_writes(arcs: list[int], first: int, second: int)
 @given(st.binary(max_size=400))
 def test_reading_any_octets_raises_nothing_but_der_error(octets: bytes) -> None:
     for tag in (None, der.SEQUENCE):
-        try:
+        with suppress(der.DerError):
             der.Reader(octets).element(tag)
-        except der.DerError:
-            pass
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 65535, 65536])
