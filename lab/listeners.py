@@ -5,6 +5,7 @@ listener is one cheroot server with its own threads. What cheroot leaves open is
 
 * a connection occupies a thread only once its first octets have arrived, and a request must have
   arrived whole within a deadline, however slowly its octets drip;
+* requests whose framing a proxy could read in another way are refused (RFC 9112 6.3, 11.2);
 * absolute-form request targets are served (RFC 9112 3.2.2: a server MUST accept them);
 * a refused request is answered so that a client still sending can read the answer (RFC 9112 9.6);
 * the Server header names no version.
@@ -16,6 +17,7 @@ import contextlib
 import errno
 import itertools
 import logging
+import re
 import socket
 import threading
 import time
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 SERVER_NAME = "ndes-lab"
 _LINGER_SECONDS = 2.0
 _LINGER_OCTETS = 16 * 1024 * 1024
+_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
 _logger = logging.getLogger(__name__)
 
 
@@ -161,7 +165,39 @@ class _Reader(makefile.StreamReader):
         self.bytes_read = 0
 
 
+class _HeaderLines:
+    """Header lines on their way to cheroot, which would keep the last of two that contradict each other.
+
+    Whoever stands in front of this server may keep the first, and so see another request than it does.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._names: set[bytes] = set()
+
+    def readline(self) -> bytes:
+        """Return the next line; raises ValueError for one that a proxy could read in another way."""
+        line: bytes = self._source.readline()
+        name, colon, _ = line.partition(b":")
+        if line[:1] in (b" ", b"\t"):
+            raise ValueError("A header line is folded (RFC 9112 5.2)")
+        if colon and not _TOKEN.fullmatch(name):
+            raise ValueError("A header name is no token (RFC 9112 5.1)")
+        if name.lower() in _ONCE & self._names:
+            raise ValueError("Host, Content-Length or Transfer-Encoding is there twice (RFC 9112 3.2, 6.3)")
+        self._names.add(name.lower())
+        return line
+
+
+class _HeaderReader(server.HeaderReader):
+    def __call__(self, rfile: object, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
+        headers: dict[bytes, bytes] = super().__call__(_HeaderLines(rfile), hdict)  # type: ignore[no-untyped-call]
+        return headers
+
+
 class _Request(server.HTTPRequest):
+    header_reader = _HeaderReader()
+
     def __init__(self, its_server: _Server, connection: _Connection) -> None:
         super().__init__(its_server, connection, proxy_mode=True)
         connection.request = self
@@ -175,14 +211,22 @@ class _Request(server.HTTPRequest):
         return True
 
     def read_request_headers(self) -> bool:
-        """Read the headers, and refuse a length that is not digits (RFC 9112 6.3)."""
+        """Read the headers, and refuse a body whose end is not certain (RFC 9112 6.1, 6.3).
+
+        A connection that carried a chunked body is closed: cheroot reads neither trailers nor the
+        rest of broken chunks, which would pass for the next request.
+        """
         if not super().read_request_headers():  # type: ignore[no-untyped-call]
             return False
         length = self.inheaders.get(b"Content-Length", b"0").strip()
-        if not length.isdigit():
-            self.simple_response("400 Bad Request", "Content-Length is not a number")
-            return False
-        return True
+        wrong = "" if length.isdigit() else "Content-Length is not a number"
+        if b"Transfer-Encoding" in self.inheaders:
+            self.close_connection = True
+            if not self.chunked_read or b"Content-Length" in self.inheaders:
+                wrong = "Transfer-Encoding together with Content-Length, or in HTTP/1.0"
+        if wrong:
+            self.simple_response("400 Bad Request", wrong)
+        return not wrong
 
     def all_read(self) -> bool:
         """Return whether the body was read to its end."""
@@ -192,9 +236,9 @@ class _Request(server.HTTPRequest):
 class _Gateway(wsgi.Gateway_10):
     """cheroot's way to WSGI, which also tells requests of one connection from those of another."""
 
-    def get_environ(self) -> dict[str, Any]:
+    def get_environ(self) -> dict[str, Any]:  # type: ignore[override] # the stub knows only the abstract one
         """Return the environment with a name of the connection that no other ever has."""
-        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call, func-returns-value]
         return environ | {CONNECTION_KEY: str(self.req.conn.number)}
 
 

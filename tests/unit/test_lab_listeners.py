@@ -113,6 +113,42 @@ def test_refuses_nonsense_in_one_sentence_and_goes_on(
     assert exchange(listener, b"GET /again HTTP/1.0\r\n\r\n")[2] == b"GET|/again||"
 
 
+HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 0\r\nContent-Length: 5",
+        b"Content-Length: 5\r\ncontent-length: 0",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding : chunked",
+        b"Content-Length : 0",
+        b"Content-Length: 0\r\n 5",
+        b"Host: y",
+    ],
+)
+def test_refuses_framing_that_a_proxy_may_read_in_another_way(listener: Listener, framing: bytes) -> None:
+    head = b"POST /a HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n"
+    status, _, rest = exchange(listener, head + b"0\r\n\r\n" + HIDDEN)
+    assert status.startswith(b"HTTP/1.1 400 ")
+    assert b"/hidden" not in rest
+
+
+def test_refuses_chunks_in_http_1_0(listener: Listener) -> None:
+    head = b"POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert exchange(listener, head + b"0\r\n\r\n")[0].startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("chunks", [b"0\r\nA: b\r\n\r\n", b"zz\r\n", b"-1\r\n", b"1;a=b\r\nx\r\n0\r\n\r\n"])
+def test_nothing_after_a_chunked_body_passes_for_a_request(listener: Listener, chunks: bytes) -> None:
+    head = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    _, headers, rest = exchange(listener, head + chunks + HIDDEN)
+    assert b"/hidden" not in headers + rest
+    assert b"HTTP/1.1" not in rest
+
+
 @pytest.mark.parametrize("path", [b"/", b"/unread"])
 def test_a_client_that_is_still_sending_reads_why_it_was_refused(listener: Listener, path: bytes) -> None:
     body = b"a" * 4_000_000
@@ -129,9 +165,10 @@ def test_keeps_a_connection_for_more_requests(listener: Listener) -> None:
     with connect(listener) as client:
         for number in (b"1", b"2"):
             client.sendall(b"GET /" + number + b" HTTP/1.1\r\nHost: x\r\n\r\n")
-            answer = b""
-            while not answer.endswith(b"GET|/" + number + b"||"):
-                answer += client.recv(65536)
+            answer = part = client.recv(65536)
+            while part and not answer.endswith(b"GET|/" + number + b"||"):
+                answer += (part := client.recv(65536))
+            assert answer.endswith(b"GET|/" + number + b"||")
 
 
 def test_silent_connections_keep_nobody_from_being_served(listener: Listener) -> None:
