@@ -191,7 +191,7 @@ class _HeaderLines:
 
 class _HeaderReader(server.HeaderReader):
     def __call__(self, rfile: object, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
-        headers: dict[bytes, bytes] = super().__call__(_HeaderLines(rfile), hdict)  # type: ignore[no-untyped-call]
+        headers: dict[bytes, bytes] = super().__call__(_HeaderLines(rfile), hdict)
         return headers
 
 
