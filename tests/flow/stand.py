@@ -20,8 +20,8 @@ from forge.reply import Reply
 
 from ca.certificates import read_certificate as info
 from ca.challenges import ChallengeBook
-from ca.keys import KeyKind, generate_key
-from ca.opening import open_authority, open_registration_keys
+from ca.keys import KeyKind, PrivateKey, generate_key
+from ca.opening import open_authority, open_issuing_key, open_registration_keys
 from ca.pkcs10 import parse_request, verify_request
 from ca.records import RevocationReason
 from lab.conformance import assert_certrep_conforms
@@ -176,6 +176,10 @@ class Stand:
             der = load_pem_x509_certificate(certificate.read_bytes()).public_bytes(keys.DER)
             found[name] = (keys.of(private), der)
         return found
+
+    def issuing_key(self) -> PrivateKey:
+        """Return the issuing CA's key."""
+        return open_issuing_key(self.world.folder, self.world.pki).key
 
     def forget_crls(self) -> None:
         """Take every CRL out of the database, as if none had been signed yet."""

@@ -200,36 +200,31 @@ class _Broken:
 def test_an_unforeseen_error_tells_nothing(fresh_bench: Bench) -> None:
     stand = fresh_bench.desk
     assert isinstance(stand, Stand)
-    stand.world.service = _Broken()  # type: ignore[assignment]
+    usual, stand.world.service = stand.world.service, _Broken()  # type: ignore[assignment]
     before = fresh_bench.state()
     answer = wire.get(fresh_bench.url(), "operation=GetCACaps")
+    stand.world.service = usual
     assert answer.status == 500
     _plain(answer)
     for word in (b"secret", b"shadow", b"SELECT", b"scep", b"Error", b"line"):
         assert word not in answer.body
     fresh_bench.demand_unchanged(before)
-    stand.begin_again()
     fresh_bench.demand_alive()
 
 
-class _NoStore:
-    """A database that cannot be used, and says more than a client should know."""
-
-    def transaction(self) -> NoReturn:
-        raise StoreUnavailable("sqlite3.OperationalError: database is locked: /var/lib/lab/store.sqlite3")
-
-    reading = transaction
+def _locked() -> NoReturn:
+    raise StoreUnavailable("sqlite3.OperationalError: database is locked: /var/lib/lab/store.sqlite3")
 
 
-def test_a_database_that_is_gone_tells_nothing(fresh_bench: Bench) -> None:
+def test_a_database_that_is_gone_tells_nothing(fresh_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     stand = fresh_bench.desk
     assert isinstance(stand, Stand)
-    world, pki = stand.world, fresh_bench.request()
-    store, world.store = world.store, _NoStore()  # type: ignore[assignment]
-    world.service = world.new_service()
-    answer = pki.send(fresh_bench)
-    world.store = store
-    world.service = world.new_service()
+    fresh_bench.demand_alive()
+    pki = fresh_bench.request()
+    with monkeypatch.context() as gone:
+        for name in ("transaction", "reading"):
+            gone.setattr(type(stand.world.store), name, lambda _: _locked())
+        answer = pki.send(fresh_bench)
     assert answer.status == 503
     assert int(answer.header("Retry-After") or 0) > 0
     _plain(answer)
@@ -240,6 +235,7 @@ def test_a_database_that_is_gone_tells_nothing(fresh_bench: Bench) -> None:
 
 def test_the_clock_of_a_lab_can_be_wrong_without_a_word(fresh_bench: Bench) -> None:
     """A CA certificate that has run out refuses to issue; the reply says so in AD CS's words only."""
+    fresh_bench.demand_alive()
     fresh_bench.desk.advance(timedelta(days=366 * 40))
     before = fresh_bench.state()
     reply = fresh_bench.send(fresh_bench.request(challenge="whatever"))
