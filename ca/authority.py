@@ -22,6 +22,7 @@ from .errors import (
     InvalidCaCertificate,
     KeyInUse,
     NoSuchRequest,
+    RevocationOffline,
     TemplateDenied,
 )
 from .pkcs10 import VerifiedRequest, parse_request, verify_request
@@ -142,6 +143,8 @@ class CertificateAuthority:
         now = self._now()
         self._check_validity_of_ca(now)
         wanted = self._permitted_template(template, requester)
+        if self._settings.check_request_agent_revocation:
+            self._check_revocation_is_known(transaction, now)
         verified = self._verified(request)
         key = verified.public_key
         wanted.check_key(key)
@@ -273,6 +276,13 @@ class CertificateAuthority:
             raise InvalidCaCertificate(
                 f"the CA's certificate is valid from {own.not_before} to {own.not_after}, it is {now}"
             )
+
+    def _check_revocation_is_known(self, transaction: StoreTransaction, now: datetime) -> None:
+        """Refuse while the CRL that covers the request agent's own certificate has run out."""
+        crl = transaction.latest_crl(self.issuer_key_id, CrlKind.BASE)
+        if crl is None or crl.next_update <= now:
+            said = "there is none" if crl is None else f"the last one ended at {crl.next_update}"
+            raise RevocationOffline(f"no CRL of this CA is in force: {said}")
 
     def _permitted_template(self, name: str, requester: str) -> Template:
         if not permitted(requester, self._settings.request_certificates):

@@ -215,6 +215,11 @@ class PkiSettings(BaseModel):
         default=("Authenticated Users",),
         description="Principals with the Request Certificates permission on the issuing CA",
     )
+    check_request_agent_revocation: bool = Field(
+        default=False,
+        description="Refuse requests while no CRL is in force by which the certificate of the RA that hands "
+        "them in could be checked, as AD CS does",
+    )
     enforce_x500_name_lengths: bool = Field(
         default=True, description="EnforceX500NameLengths: refuse RDNs longer than X.520's upper bounds"
     )
