@@ -5,6 +5,7 @@ Werkzeug's own parsing of queries and forms is not used; see `scep_server.transp
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import structlog
@@ -117,7 +118,8 @@ def _read(stream: BinaryIO, wanted: int) -> bytes | None:
 
 
 def _response(reply: HttpReply) -> Response:
-    response = Response(reply.body, status=reply.status, content_type=reply.content_type)
+    status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
+    response = Response(reply.body, status=status, content_type=reply.content_type)
     for name, value in reply.headers:
         response.headers.add(name, value)  # more than one WWW-Authenticate is possible
     return response

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from ._desk import at_the_desk
+from ._ndes_reg import reg
 from ._output import json_option, print_json
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ _last_option = click.option(
 @click.group()
 def ndes() -> None:
     """Read NDES's event log, IIS's log and the trace of each request; restart the service."""
+
+
+ndes.add_command(reg)
 
 
 @ndes.command()

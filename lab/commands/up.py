@@ -44,6 +44,11 @@ _PORT = click.IntRange(0, 65535)
     help="Behave as RFC 8894 has it (modern, the default) or as Microsoft's server does.",
 )
 @click.option(
+    "--single-password",
+    metavar="TEXT",
+    help="NDES: one challenge password for everybody, for ever (UseSinglePassword); - makes one.",
+)
+@click.option(
     "--log-files",
     is_flag=True,
     default=None,
@@ -60,6 +65,7 @@ def up(
     admin_port: int | None,
     ready_file: Path | None,
     profile: str | None,
+    single_password: str | None,
     log_files: bool | None,
     config: Path | None,
     as_json: bool,
@@ -76,6 +82,8 @@ def up(
         server__port=port,
         server__pki_port=pki_port,
         admin__port=admin_port,
+        ndes__UseSinglePassword=None if single_password is None else 1,
+        ndes__single_password=None if single_password == "-" else single_password,
         scep__profile=profile,
         logs__files=log_files,
     ).settings
