@@ -2,7 +2,7 @@
 
 Where a token is set every path but the two health probes wants it. Where none is set the listener
 is on loopback, and a request must name a loopback host, so that no web page can reach it by a name
-that resolves to 127.0.0.1; bodies must be JSON, which no form of a web page can send unasked.
+that resolves to 127.0.0.1; and what a page of another origin sends is refused, with or without a body.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Response, request
@@ -21,8 +22,10 @@ from ca.records import RequestStatus
 from .answering import as_json, body_of, many, model_of, one
 from .desk import DeskError, Invalid
 from .models import (
+    BulkOrder,
     CertificateQuery,
     ChallengeOrder,
+    CrlOrder,
     DenialOrder,
     RevocationOrder,
 )
@@ -130,13 +133,17 @@ def _add_certificates(app: Flask, desk: Desk) -> None:
     def revoke(selector: str) -> Response:
         return one(desk.revoke_certificate(selector, body_of(RevocationOrder)))
 
+    @app.post("/api/v1/revocations")
+    def revoke_many() -> Response:
+        return one(desk.revoke_many(body_of(BulkOrder)))
+
     @app.get("/api/v1/crls")
     def crls() -> Response:
-        return many("crls", desk.crls())
+        return many("crls", desk.crls(pem=request.args.get("pem") == "true"))
 
     @app.post("/api/v1/crls")
     def publish() -> Response:
-        return many("crls", desk.publish_crls(), 201)
+        return many("crls", desk.publish_crls(body_of(CrlOrder)), 201)
 
 
 def _add_requests(app: Flask, desk: Desk) -> None:
@@ -162,7 +169,8 @@ def _add_requests(app: Flask, desk: Desk) -> None:
 
 def _refusal(token: str | None) -> Response | None:
     if token is None:
-        return None if _names_loopback(request.environ.get("HTTP_HOST", "")) else _stranger()
+        host = request.environ.get("HTTP_HOST", "")
+        return None if _names_loopback(host) and _is_of(host, request.headers) else _stranger()
     if request.path in _PROBES:
         return None
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -182,8 +190,20 @@ def _names_loopback(host: str) -> bool:
         return name.lower() in ("", "localhost")
 
 
+def _is_of(host: str, headers: Headers) -> bool:
+    """Tell whether a request came from no web page, or from one of this very listener.
+
+    Browsers name the page's origin with everything but a plain GET (RFC 6454 7.3), also where the body
+    is empty and a form could have sent it.
+    """
+    origin = headers.get("Origin")
+    return headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin") and (
+        origin is None or urlsplit(origin).netloc == host
+    )
+
+
 def _stranger() -> Response:
-    return _error(403, "Forbidden", "without a token this listener answers to loopback names only")
+    return _error(403, "Forbidden", "without a token this listener answers to loopback names only, and to no other site's page")
 
 
 # -- replies ---------------------------------------------------------------------------

@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from ca.records import RequestStatus
 
     from .models import (
+        BulkOrder,
+        BulkView,
         CertificatePage,
         CertificateQuery,
         CertificateView,
         ChallengeOrder,
         ChallengeView,
+        CrlOrder,
         CrlView,
         DenialOrder,
         NewChallengeView,
@@ -89,7 +92,10 @@ class Desk(Protocol):
         """Return one certificate."""
 
     def revoke_certificate(self, selector: str, order: RevocationOrder) -> RevokedView:
-        """Revoke a certificate, or take it off hold, and publish a CRL that says so."""
+        """Revoke a certificate, or take it off hold, and publish the CRL that was asked for."""
+
+    def revoke_many(self, order: BulkOrder) -> BulkView:
+        """Revoke all, or none; nothing is published."""
 
     def requests(self, status: RequestStatus | None = None) -> Sequence[RequestView]:
         """Return the requests for approval, oldest first."""
@@ -100,11 +106,11 @@ class Desk(Protocol):
     def deny(self, request_id: int, order: DenialOrder) -> RequestView:
         """Deny a pending request."""
 
-    def crls(self) -> Sequence[CrlView]:
-        """Return the published CRLs."""
+    def crls(self, *, pem: bool = False) -> Sequence[CrlView]:
+        """Return the published CRLs; they themselves are left out unless ``pem``, for they may be large."""
 
-    def publish_crls(self) -> Sequence[CrlView]:
-        """Sign and publish a new CRL of the issuing CA; return all that are published."""
+    def publish_crls(self, order: CrlOrder | None = None) -> Sequence[CrlView]:
+        """Sign and publish new CRLs of the issuing CA; return all that are published."""
 
     def close(self) -> None:
         """Leave the desk."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from datetime import timedelta
-from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cryptography import x509
 
-from ca import names
+from ca import der, names, oids
 from ca.errors import CaError, NoSuchRequest
-from ca.records import AlreadyExists, CertificateFilter, StoreUnavailable
+from ca.records import AlreadyExists, CertificateFilter, CrlKind, StoreUnavailable
 from crl_publisher import PublicationRefused
 
 from .desk import DeskRefused, DeskUnavailable, Invalid, NotFound
 from .models import (
-    REASONS,
     CertificatePage,
     CertificateView,
     ChallengeView,
@@ -29,25 +26,26 @@ from .models import (
     pem,
 )
 from .ndes_local import LocalNdesDesk
+from .revoking import CRL_KINDS, revoke_many, revoke_one
+from .selecting import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from ca.records import CertificateRecord, RequestStatus, StoreTransaction
+    from ca.records import RequestStatus
     from crl_publisher import PublishedFile
     from lab.world import World
 
     from .models import (
+        BulkOrder,
+        BulkView,
         CertificateQuery,
         ChallengeOrder,
+        CrlOrder,
         DenialOrder,
         RevocationOrder,
     )
-
-_NUMBER = re.compile(r"[0-9]{1,9}")
-_HEX = re.compile(r"[0-9a-f]+")
-_SEARCH_LIMIT = 1000
 
 
 class LocalDesk:
@@ -138,28 +136,24 @@ class LocalDesk:
         """Return one certificate."""
         now = self._now()
         with _plainly(), self._world.store.reading() as transaction:
-            return CertificateView.of(_select(transaction, selector, now), now)
+            key_ids = [authority.issuer_key_id for authority in self._world.authorities]
+            return CertificateView.of(select(transaction, selector, key_ids=key_ids, now=now), now)
 
     def revoke_certificate(self, selector: str, order: RevocationOrder) -> RevokedView:
-        """Revoke a certificate, or take it off hold, and publish a CRL that says so."""
-        now = self._now()
-        if order.invalidity_date is not None and order.invalidity_date.tzinfo is None:
-            raise Invalid("invalidity_date has no time zone, expected one, such as Z")
+        """Revoke a certificate, or take it off hold, and publish the CRL that was asked for."""
         with _plainly():
-            with self._world.store.transaction() as transaction:
-                found = _select(transaction, selector, now)
-                if order.reason == "removeFromCRL":
-                    record = self._world.authority.release(transaction, found.id)
-                else:
-                    record = self._world.authority.revoke(
-                        transaction,
-                        found.id,
-                        REASONS[order.reason],
-                        invalidity_date=order.invalidity_date,
-                    )
-            self._world.publish_crl()
-        crl = next(view for view in self.crls() if view.file == self._world.authority.locations.crl_file)
+            record = revoke_one(self._world, selector, order)
+            if order.publish != "none":
+                self._world.publish_crl(CRL_KINDS[order.publish])
+        places = self._world.authority_of(record).locations
+        file = {"base": places.crl_file, "delta": places.delta_crl_file}.get(order.publish)
+        crl = next((view for view in self.crls(only=file) if file is not None), None)
         return RevokedView(certificate=CertificateView.of(record, self._now()), crl=crl)
+
+    def revoke_many(self, order: BulkOrder) -> BulkView:
+        """Revoke all, or none; nothing is published."""
+        with _plainly():
+            return revoke_many(self._world, order)
 
     def requests(self, status: RequestStatus | None = None) -> Sequence[RequestView]:
         """Return the requests for approval, oldest first."""
@@ -177,17 +171,19 @@ class LocalDesk:
         with _plainly(), self._world.store.transaction() as transaction:
             return RequestView.of(self._world.authority.deny(transaction, request_id, order.message))
 
-    def crls(self) -> Sequence[CrlView]:
-        """Return the published CRLs."""
+    def crls(self, *, pem: bool = False, only: str | None = None) -> Sequence[CrlView]:
+        """Return the published CRLs, or the one in this file."""
         with _plainly():
             files = self._world.publication.files()
         base = self._world.pki.public_url + self._world.pki.virtual_directory
-        return [_crl_view(file, base) for file in files if file.name.endswith(".crl")]
+        shown = (file for file in files if file.name.endswith(".crl") and only in (None, file.name))
+        return [_crl_view(file, base, with_pem=pem) for file in shown]
 
-    def publish_crls(self) -> Sequence[CrlView]:
-        """Sign and publish a new CRL of the issuing CA; return all that are published."""
+    def publish_crls(self, order: CrlOrder | None = None) -> Sequence[CrlView]:
+        """Sign and publish new CRLs of the issuing CA; return all that are published."""
+        kind = CRL_KINDS[order.kind] if order else CrlKind.BASE
         with _plainly():
-            self._world.publish_crl()
+            self._world.publish_crl(kind)
         return self.crls()
 
     def publish_handed_over(self) -> None:
@@ -220,51 +216,36 @@ def _plainly() -> Iterator[None]:
         raise DeskUnavailable(str(error)) from error
 
 
-def _select(transaction: StoreTransaction, selector: str, now: datetime) -> CertificateRecord:
-    wanted = re.sub(r"[\s:]", "", selector).lower().removeprefix("0x")
-    found: CertificateRecord | None = None
-    if _NUMBER.fullmatch(wanted):
-        found = transaction.certificate(int(wanted))
-    if found is None and _HEX.fullmatch(wanted) and len(wanted) <= 64:
-        filters = [CertificateFilter(serial_number=int(wanted, 16))]
-        if len(wanted) == 40:
-            filters.append(CertificateFilter(sha1=wanted))
-        for each in filters:
-            found = found or next(iter(transaction.find_certificates(each, now=now, limit=1)), None)
-        if len(wanted) == 64:
-            found = _by_sha256(transaction, wanted, now)
-    if found is None:
-        raise NotFound(f"there is no certificate {selector!r} (number, serial number, SHA-1 or SHA-256)")
-    return found
-
-
-def _by_sha256(transaction: StoreTransaction, wanted: str, now: datetime) -> CertificateRecord | None:
-    """Look through all certificates: the store keeps SHA-1 thumbprints only."""
-    last = 0
-    while page := transaction.find_certificates(
-        CertificateFilter(), now=now, after_id=last, limit=_SEARCH_LIMIT
-    ):
-        for record in page:
-            if sha256(record.der).hexdigest() == wanted:
-                return record
-        last = page[-1].id
-    return None
-
-
-def _crl_view(file: PublishedFile, base_url: str) -> CrlView:
+def _crl_view(file: PublishedFile, base_url: str, *, with_pem: bool) -> CrlView:
     crl = x509.load_der_x509_crl(file.content)
     number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
     next_update = crl.next_update_utc
     if next_update is None:
         raise DeskUnavailable(f"{file.name} has no nextUpdate")
+    base_number = next(
+        (one.value.crl_number for one in crl.extensions if isinstance(one.value, x509.DeltaCRLIndicator)),
+        None,
+    )
     return CrlView(
         issuer=crl.issuer.rfc4514_string(),
         file=file.name,
-        url=f"{base_url}/{quote(file.name, safe='+')}",
+        kind="base" if base_number is None else "delta",
+        url=f"{base_url}/" + quote(file.name, safe="()'!+,;=@$~"),
         number=number,
+        base_number=base_number,
         this_update=crl.last_update_utc,
         next_update=next_update,
-        next_publish=None,
+        next_publish=_next_publish(crl),
         entries=len(crl),
-        pem=pem(file.content, "X509 CRL"),
+        pem=pem(file.content, "X509 CRL") if with_pem else None,
     )
+
+
+def _next_publish(crl: x509.CertificateRevocationList) -> datetime | None:
+    for extension in crl.extensions:
+        value = extension.value
+        if extension.oid.dotted_string == oids.MS_NEXT_CRL_PUBLISH and isinstance(
+            value, x509.UnrecognizedExtension
+        ):
+            return der.read_time(der.Reader(value.value).element(), "Next CRL Publish")
+    return None

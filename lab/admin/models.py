@@ -35,6 +35,7 @@ ReasonName = Literal[
 ]
 REASONS = {reason.rfc_name: reason for reason in RevocationReason}
 PAGE_LIMIT = 1000
+BULK_LIMIT = 5000
 
 
 class _Model(BaseModel):
@@ -75,7 +76,32 @@ class RevocationOrder(_Model):
     """A revocation; ``removeFromCRL`` takes a certificate off hold."""
 
     reason: ReasonName = "unspecified"
+    revoked_at: datetime | None = Field(default=None, description="Revocation date; none: now")
     invalidity_date: datetime | None = None
+    publish: Literal["base", "delta", "none"] = Field(
+        default="base", description="CRL that is published at once; none: the next one that is due says so"
+    )
+
+
+class BulkEntry(_Model):
+    """One of many revocations; ``removeFromCRL`` takes a certificate off hold."""
+
+    selector: Annotated[str, Field(max_length=200, description="Serial number or thumbprint")]
+    reason: ReasonName = "unspecified"
+    revoked_at: datetime | None = None
+
+
+class BulkOrder(_Model):
+    """Many revocations, all or none."""
+
+    entries: Annotated[tuple[BulkEntry, ...], Field(max_length=BULK_LIMIT)]
+    dry_run: bool = Field(default=False, description="Only tell what would be in the way")
+
+
+class CrlOrder(_Model):
+    """A CRL to be published."""
+
+    kind: Literal["base", "delta"] = "base"
 
 
 class DenialOrder(_Model):
@@ -217,20 +243,36 @@ class CrlView(_Model):
 
     issuer: str
     file: str
+    kind: Literal["base", "delta"]
     url: str
     number: int
+    base_number: int | None = Field(default=None, description="Of a delta CRL: the base it completes")
     this_update: datetime
     next_update: datetime
     next_publish: datetime | None
     entries: int
-    pem: str = Field(repr=False)
+    pem: str | None = Field(default=None, repr=False, description="Itself, where that was asked for")
+
+
+class BulkResult(_Model):
+    """What became of one of many revocations; ``problem`` is empty where nothing is in the way."""
+
+    certificate_id: int | None = None
+    problem: str = ""
+
+
+class BulkView(_Model):
+    """What became of many revocations; ``applied`` is false when none of them was made."""
+
+    results: tuple[BulkResult, ...]
+    applied: bool
 
 
 class RevokedView(_Model):
-    """A certificate just revoked or taken off hold, and the CRL that says so."""
+    """A certificate just revoked or taken off hold, and the CRL that says so, if one was published."""
 
     certificate: CertificateView
-    crl: CrlView
+    crl: CrlView | None
 
 
 def pem(der: bytes, label: str) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from .answers import read_model, read_models
 from .desk import DeskError, DeskRefused, DeskUnavailable, Invalid, NotFound
 from .models import (
+    BulkView,
     CertificatePage,
     CertificateView,
     ChallengeView,
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from ca.records import RequestStatus
 
     from .models import (
+        BulkOrder,
         CertificateQuery,
         ChallengeOrder,
+        CrlOrder,
         DenialOrder,
         RevocationOrder,
     )
@@ -93,6 +96,11 @@ class RemoteDesk:
         path = f"/api/v1/certificates/{quote(selector, safe='')}/revoke"
         return read_model(RevokedView, self._call("POST", path, order.model_dump(mode="json")))
 
+    def revoke_many(self, order: BulkOrder) -> BulkView:
+        """Revoke all, or none; nothing is published."""
+        sent = order.model_dump(mode="json", exclude_defaults=True) | {"dry_run": order.dry_run}
+        return read_model(BulkView, self._call("POST", "/api/v1/revocations", sent))
+
     def requests(self, status: RequestStatus | None = None) -> Sequence[RequestView]:
         """Return the requests for approval, oldest first."""
         asked = "" if status is None else "?" + urlencode({"status": status.value})
@@ -107,13 +115,15 @@ class RemoteDesk:
         path = f"/api/v1/requests/{request_id}/deny"
         return read_model(RequestView, self._call("POST", path, order.model_dump(mode="json")))
 
-    def crls(self) -> Sequence[CrlView]:
+    def crls(self, *, pem: bool = False) -> Sequence[CrlView]:
         """Return the published CRLs."""
-        return read_models(CrlView, self._call("GET", "/api/v1/crls"), "crls")
+        asked = "?" + urlencode({"pem": "true"}) if pem else ""
+        return read_models(CrlView, self._call("GET", f"/api/v1/crls{asked}"), "crls")
 
-    def publish_crls(self) -> Sequence[CrlView]:
-        """Sign and publish a new CRL of the issuing CA; return all that are published."""
-        return read_models(CrlView, self._call("POST", "/api/v1/crls"), "crls")
+    def publish_crls(self, order: CrlOrder | None = None) -> Sequence[CrlView]:
+        """Sign and publish new CRLs of the issuing CA; return all that are published."""
+        sent = None if order is None else order.model_dump(mode="json")
+        return read_models(CrlView, self._call("POST", "/api/v1/crls", sent), "crls")
 
     def close(self) -> None:
         """Do nothing: each call has a connection of its own."""

@@ -16,6 +16,7 @@ _MISTAKES = (
     ("lab.admin.desk", "DeskError"),
     ("lab.listeners", "ListenerError"),
     ("lab.ready", "UnusableReadyFile"),
+    ("lab.revocation_list", "BadRevocationList"),
     ("lab.running", "NotAnswering"),
     ("lab.settings", "UnusableSettings"),
     ("scep_server.ra_standing", "RaUnusable"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lab.admin import Desk
-    from lab.admin.models import CertificateView
+    from lab.admin.models import CertificateView, RevocationOrder
 
 _REASONS = (
     "unspecified",
@@ -29,6 +29,7 @@ _REASONS = (
     "privilegeWithdrawn",
     "aACompromise",
 )
+_DATE = click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"])
 
 
 @click.group()
@@ -107,7 +108,16 @@ def show(desk: Desk, certificate: str, pem: bool, as_json: bool) -> None:
 
 
 @cert.command("revoke")
-@click.argument("certificate")
+@click.argument("certificate", required=False)
+@click.option("--subject", metavar="NAME", help="The certificate with exactly this subject (RFC 4514).")
+@click.option("--all", "every", is_flag=True, help="With --subject: all of them, where there are several.")
+@click.option(
+    "--from-file",
+    "source",
+    type=click.File("r", encoding="utf-8"),
+    metavar="FILE",
+    help="All on a list, a line each: serial number or thumbprint[,reason[,date]]; - is standard input.",
+)
 @click.option(
     "--reason",
     type=click.Choice(_REASONS, case_sensitive=False),
@@ -115,31 +125,115 @@ def show(desk: Desk, certificate: str, pem: bool, as_json: bool) -> None:
     show_default=True,
     help="CRLReason (RFC 5280 5.3.1); removeFromCRL takes a certificate off hold.",
 )
+@click.option("--date", "revoked_at", type=_DATE, help="Revocation date, in UTC, if not now.")
+@click.option("--invalidity-date", type=_DATE, help="Since when it is not to be trusted, in UTC.")
 @click.option(
-    "--invalidity-date",
-    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]),
-    help="Since when it is not to be trusted, in UTC.",
+    "--publish",
+    type=click.Choice(["base", "delta", "none"]),
+    default="base",
+    show_default=True,
+    help="CRL to publish at once; none: the next one that is due says so.",
 )
 @json_option
 @at_the_desk
 def revoke(
-    desk: Desk, certificate: str, reason: str, invalidity_date: datetime | None, as_json: bool
+    desk: Desk,
+    certificate: str | None,
+    subject: str | None,
+    every: bool,
+    source: TextIO | None,
+    reason: str,
+    revoked_at: datetime | None,
+    invalidity_date: datetime | None,
+    publish: str,
+    as_json: bool,
 ) -> None:
-    """Revoke a certificate and publish a CRL that says so."""
+    """Revoke certificates: one by number, serial number or thumbprint, or by subject, or many from a list.
+
+    A list is checked as a whole before anything is revoked. OCSP answers know at once; a CRL says so
+    when it is published.
+    """
+    if sum(given is not None for given in (certificate, subject, source)) != 1:
+        raise click.UsageError("name a certificate, or give --subject or --from-file, and only one of them")
+    if source is not None:
+        if revoked_at is not None or invalidity_date is not None:
+            raise click.UsageError("--from-file has a date on each line; --invalidity-date goes with one")
+        _revoke_listed(desk, source.read(), reason, publish, as_json=as_json)
+        return
+    chosen = [certificate] if certificate is not None else _of_subject(desk, subject or "", every=every)
+    orders = ["none"] * (len(chosen) - 1) + [publish]
+    done = [
+        desk.revoke_certificate(one, _order(reason, revoked_at, invalidity_date, publish_then))
+        for one, publish_then in zip(chosen, orders, strict=True)
+    ]
+    if as_json:
+        found = [one.model_dump(mode="json") for one in done]
+        print_json(found if subject is not None else found[0])
+        return
+    what = "is off hold" if reason == "removeFromCRL" else f"is revoked ({reason})"
+    for each in done:
+        click.echo(f"Certificate {each.certificate.id}, {text(each.certificate.subject)}, {what}.")
+    crl = done[-1].crl
+    click.echo("The next CRL says so." if crl is None else f"CRL {crl.number} says so: {crl.url}")
+
+
+def _order(
+    reason: str, revoked_at: datetime | None, invalidity_date: datetime | None, publish: str
+) -> RevocationOrder:
     from datetime import UTC
 
     from lab.admin.models import RevocationOrder
 
-    since = None if invalidity_date is None else invalidity_date.replace(tzinfo=UTC)
-    order = RevocationOrder.model_validate({"reason": reason, "invalidity_date": since})
-    done = desk.revoke_certificate(certificate, order)
+    dates = {"revoked_at": revoked_at, "invalidity_date": invalidity_date}
+    in_utc = {name: value and value.replace(tzinfo=UTC) for name, value in dates.items()}
+    return RevocationOrder.model_validate({"reason": reason, "publish": publish, **in_utc})
+
+
+def _of_subject(desk: Desk, subject: str, *, every: bool) -> list[str]:
+    """Return the numbers of the certificates with this subject that are neither revoked for good nor over."""
+    from ca import names
+    from lab.admin.models import CertificateQuery
+
+    try:
+        wanted = names.build_name(subject)
+    except ValueError as error:
+        raise click.UsageError(f"--subject: {error}") from error
+    found, after = [], 0
+    text_in_store = names.name_text(wanted)
+    while True:
+        page = desk.certificates(CertificateQuery(subject=text_in_store, after_id=after, limit=1000))
+        found += [
+            one
+            for one in page.certificates
+            if one.subject.casefold() == text_in_store.casefold()
+            and (one.status is CertificateStatus.VALID or one.revocation_reason == "certificateHold")
+        ]
+        if page.next_after_id is None:
+            break
+        after = page.next_after_id
+    if not found:
+        raise click.UsageError(f"no certificate in force has the subject {text_in_store}")
+    if len(found) > 1 and not every:
+        numbers = ", ".join(str(one.id) for one in found)
+        raise click.UsageError(f"{len(found)} certificates have this subject ({numbers}); all: --all")
+    return [str(one.id) for one in found]
+
+
+def _revoke_listed(desk: Desk, content: str, reason: str, publish: str, *, as_json: bool) -> None:
+    from lab.admin.models import CrlOrder
+    from lab.revocation_list import read_revocation_list
+
+    from ._bulk import revoke_listed
+
+    listed = read_revocation_list(content, default_reason=_order(reason, None, None, "none").reason)
+    revoke_listed(desk, listed)
+    crls = [] if publish == "none" else desk.publish_crls(CrlOrder.model_validate({"kind": publish}))
     if as_json:
-        print_json(done.model_dump(mode="json"))
+        print_json({"revoked": len(listed), "crls": [one.model_dump(mode="json") for one in crls]})
         return
-    one = done.certificate
-    what = "is off hold" if order.reason == "removeFromCRL" else f"is revoked ({order.reason})"
-    click.echo(f"Certificate {one.id}, {text(one.subject)}, {what}.")
-    click.echo(f"CRL {done.crl.number} says so: {done.crl.url}")
+    click.echo(f"{len(listed)} certificates are revoked.")
+    if publish == "none":
+        click.echo("The next CRL says so.")
 
 
 def _print(found: CertificateView) -> None:

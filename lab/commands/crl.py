@@ -24,11 +24,14 @@ def crl() -> None:
 
 
 @crl.command("publish")
+@click.option("--delta", is_flag=True, help="Only a delta CRL, to the base that is published.")
 @json_option
 @at_the_desk
-def publish(desk: Desk, as_json: bool) -> None:
-    """Sign a new CRL of the issuing CA and publish it."""
-    _print(desk.publish_crls(), as_json)
+def publish(desk: Desk, delta: bool, as_json: bool) -> None:
+    """Sign new CRLs of the issuing CA and publish them: a base and its delta CRL, or a delta alone."""
+    from lab.admin.models import CrlOrder
+
+    _print(desk.publish_crls(CrlOrder(kind="delta" if delta else "base")), as_json)
 
 
 @crl.command("show")
@@ -37,10 +40,10 @@ def publish(desk: Desk, as_json: bool) -> None:
 @at_the_desk
 def show(desk: Desk, pem: bool, as_json: bool) -> None:
     """Show what is published."""
-    found = desk.crls()
+    found = desk.crls(pem=pem)
     if pem and not as_json:
         for one in found:
-            click.echo(one.pem, nl=False)
+            click.echo(one.pem or "", nl=False)
         return
     _print(found, as_json)
 
@@ -83,6 +86,9 @@ def _print(found: Sequence[CrlView], as_json: bool) -> None:
         print_models(found)
         return
     print_rows(
-        ("ISSUER", "NUMBER", "ENTRIES", "THIS UPDATE", "NEXT UPDATE", "URL"),
-        ((one.issuer, one.number, one.entries, one.this_update, one.next_update, one.url) for one in found),
+        ("ISSUER", "KIND", "NUMBER", "ENTRIES", "THIS UPDATE", "NEXT UPDATE", "URL"),
+        (
+            (one.issuer, one.kind, one.number, one.entries, one.this_update, one.next_update, one.url)
+            for one in found
+        ),
     )

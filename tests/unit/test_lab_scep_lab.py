@@ -288,7 +288,7 @@ def test_serves_without_the_offline_roots_folder(tmp_path: Path) -> None:
     shutil.rmtree(PkiFolder(tmp_path / "pki").root)
     again = kept(tmp_path / "pki")
     try:
-        assert len(again.desk.publish_crls()) == 2
+        assert len(again.desk.publish_crls()) == 3
     finally:
         again.stop()
 
