@@ -34,6 +34,8 @@ from .ndes_routes import add_ndes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from werkzeug.datastructures import Headers
+
     from .desk import Desk
 
 _log = structlog.get_logger(__name__)
@@ -203,7 +205,7 @@ def _is_of(host: str, headers: Headers) -> bool:
 
 
 def _stranger() -> Response:
-    return _error(403, "Forbidden", "without a token this listener answers to loopback names only, and to no other site's page")
+    return _error(403, "Forbidden", "without a token only loopback names, and no other site's pages")
 
 
 # -- replies ---------------------------------------------------------------------------

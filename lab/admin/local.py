@@ -214,6 +214,10 @@ def _plainly() -> Iterator[None]:
         raise DeskRefused(f"the CRL was signed but not published: {error}") from error
     except (StoreUnavailable, OSError) as error:
         raise DeskUnavailable(str(error)) from error
+    except OverflowError as error:
+        raise Invalid("a number or an instant is out of range") from error
+    except UnicodeError as error:
+        raise Invalid("a text holds half a character, a lone surrogate") from error
 
 
 def _crl_view(file: PublishedFile, base_url: str, *, with_pem: bool) -> CrlView:

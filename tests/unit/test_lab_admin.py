@@ -265,6 +265,23 @@ def test_loopback_names_do(scep_lab: ScepLab, host: str) -> None:
 
 
 REVOKE = "/api/v1/certificates/1/revoke"
+SAME = {"Host": "127.0.0.1:8082", "Origin": "http://127.0.0.1:8082", "Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/challenges", REVOKE, "/api/v1/crls"])
+@pytest.mark.parametrize(
+    "page", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
+             {"Origin": "http://127.0.0.1:3000", "Sec-Fetch-Site": "same-site"}]
+)  # fmt: skip
+def test_no_page_of_another_site_gets_anything_done(
+    scep_lab: ScepLab, path: str, page: dict[str, str]
+) -> None:
+    numbers = [crl.number for crl in scep_lab.desk.crls()]
+    reply = client(scep_lab).post(path, headers={"Host": "127.0.0.1:8082", **page})
+    assert reply.status_code == 403
+    assert scep_lab.desk.challenges() == []
+    assert [crl.number for crl in scep_lab.desk.crls()] == numbers
+    assert client(scep_lab).post("/api/v1/challenges", headers=SAME).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -285,6 +302,11 @@ REVOKE = "/api/v1/certificates/1/revoke"
         ("GET", "/api/v1/requests?status=lost", b"", "", 400),
         ("POST", "/api/v1/certificates/1/revoke", b'{"reason": "bored"}', "application/json", 400),
         ("POST", REVOKE, b'{"invalidity_date": "2026-01-01T00:00"}', "application/json", 400),
+        ("POST", REVOKE, b'{"invalidity_date": "0001-01-01T00:00:00+14:00"}', "application/json", 400),
+        ("POST", "/api/v1/challenges", b'{"password": "\\ud800"}', "application/json", 400),
+        ("GET", f"/api/v1/certificates?after_id={1 << 64}", b"", "", 400),
+        ("DELETE", f"/api/v1/challenges/{1 << 64}", b"", "", 400),
+        ("POST", f"/api/v1/requests/{1 << 64}/approve", b"", "", 400),
         ("PUT", "/api/v1/challenges", b"{}", "application/json", 405),
         ("GET", "/api/v1/nothing", b"", "", 404),
     ],
