@@ -148,12 +148,13 @@ class Publishing:
     def _next(self, authority: CertificateAuthority) -> tuple[CrlKind, datetime]:
         """Return what of one key is due next, and when."""
         base, delta = self._newest(authority, CrlKind.BASE), self._newest(authority, CrlKind.DELTA)
+        now = self._world.clock.now()
         if base is None:
-            return CrlKind.BASE, self._world.clock.now()
-        if not self._has_deltas():
+            return CrlKind.BASE, now
+        if not self._has_deltas() or base.next_publish <= now:
             return CrlKind.BASE, base.next_publish
         if delta is None or delta.number < base.number:
-            return CrlKind.DELTA, self._world.clock.now()
+            return CrlKind.DELTA, now
         if delta.next_publish < base.next_publish:
             return CrlKind.DELTA, delta.next_publish
         return CrlKind.BASE, base.next_publish
