@@ -154,7 +154,9 @@ class CertificateAuthority:
         requirements = wanted.issuance_requirements
         excused = renewal_of is not None and requirements.reenrollment == "valid_existing_certificate"
         return PreparedCertificate(
-            tbs=self._drafter.draft(verified, wanted, subject, granted, now),
+            tbs=self._drafter.draft(
+                verified, wanted, subject, granted, now, request_id=transaction.next_certificate_id()
+            ),
             template=wanted.name,
             requester=requester,
             subject=verified.subject if subject == verified.subject_der else names.name_text(subject),

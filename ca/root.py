@@ -185,19 +185,18 @@ def sign_root_crl(
     settings: PkiSettings, root: CertificateInfo, key: SigningKey, index: RootIndex, now: datetime
 ) -> bytes:
     """Return the root's CRL with the number that ``index`` says."""
+    # No IDP (flag 128): the root's own certificate names no distribution point to match it, and those
+    # who check every certificate of a chain would find this CRL out of scope (RFC 5280 6.3.3 (b)(2)).
     places = PublicationLocations.of_certificate(settings, root, ocsp=False)
-    found: list[extensions.Extension] = []
-    if places.published_crl_urls:
-        found.append(extensions.published_crl_locations(places.published_crl_urls))
-    if places.distribution_point_urls:
-        found.append(extensions.issuing_distribution_point(places.distribution_point_urls))
+    urls = places.published_crl_urls
+    found = (extensions.published_crl_locations(urls),) if urls else ()
     header = crls.CrlHeader(
         issuer_der=root.subject_der,
         authority_key_id=key.subject_key_id,
         ca_version=0,
         number=index.crl_number,
         timing=crls.crl_timing(now, settings.root_crl_schedule, not_beyond=root.not_after),
-        extensions=tuple(found),
+        extensions=found,
     )
     entries = (
         crls.encode_entry(

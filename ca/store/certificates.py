@@ -66,6 +66,7 @@ _BY_SERIAL = Statement(
         certificates.c.serial_number == bindparam("serial"),
     )
 )
+_HIGHEST = Statement(select(func.max(certificates.c.id)))
 _INSERT = Statement(insert(certificates).returning(certificates.c.id), [*_FIXED, "subject_folded"])
 
 
@@ -107,6 +108,11 @@ class CertificateRows(Rows):
             sha1=certificate.sha1,
             der=certificate.der,
         )
+
+    def next_certificate_id(self) -> int:
+        """Return the id after the highest there is: what the next certificate gets, if nobody is faster."""
+        row = self._one(_HIGHEST, {})
+        return (row[0] or 0) + 1 if row else 1
 
     def certificate(self, certificate_id: int) -> CertificateRecord | None:
         """Return the certificate with this id."""
