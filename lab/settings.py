@@ -21,6 +21,7 @@ from scep_server.ndes.settings import NdesSettings
 from scep_server.settings import ScepSettings
 from scep_server.transport import DEFAULT_ENDPOINT
 
+from .health.settings import AlertSettings
 from .listeners import ListenerLimits
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class AdminSettings(_Section):
 class ChallengeSettings(_Section):
     """What a challenge is like when nobody says otherwise."""
 
-    validity_minutes: Annotated[int, Field(ge=1)] | None = Field(
+    validity_minutes: Annotated[int, Field(ge=1, le=100 * 366 * 24 * 60)] | None = Field(
         default=60, description="How long a new challenge is good; none: for ever"
     )
     length_octets: Annotated[int, Field(ge=8, le=64)] = Field(
@@ -140,6 +141,7 @@ class LabSettings(_Section):
     server: ServerSettings = ServerSettings()
     admin: AdminSettings = AdminSettings()
     challenges: ChallengeSettings = ChallengeSettings()
+    alerts: AlertSettings = AlertSettings()
     ndes: NdesSettings = NdesSettings()
     logs: LogSettings = LogSettings()
 
@@ -212,11 +214,6 @@ def effective_rows(loaded: LoadedSettings) -> list[SettingRow]:
     return rows
 
 
-def secret(value: SecretStr | None) -> bytes | None:
-    """Return the octets of a secret setting."""
-    return None if value is None else value.get_secret_value().encode()
-
-
 # -- sources ---------------------------------------------------------------------------
 
 
@@ -227,9 +224,10 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if not name.upper().startswith(ENVIRONMENT_PREFIX) or "__" not in name:
             continue
         *path, last = name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
-        if path[0] not in LabSettings.model_fields:
+        section = path[0] if path else ""
+        if section not in LabSettings.model_fields:
             known = ", ".join(LabSettings.model_fields)
-            raise UnusableSettings(f"{name}: no section {path[0]!r}; known: {known}")
+            raise UnusableSettings(f"{name}: no section {section!r}; known: {known}")
         try:
             value = json.loads(text) if text.lstrip()[:1] in ("[", "{") else text
         except ValueError as error:
@@ -237,7 +235,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         *path, last = _spelled([*path, last])
         place: Any = values
         for key in path:
-            place = place.setdefault(key, {})
+            place = place.setdefault(key, {}) if isinstance(place, dict) else None
         if not isinstance(place, dict) or isinstance(place.get(last), dict):
             raise UnusableSettings(f"{name} and another variable set the same thing")
         place[last] = value
