@@ -29,6 +29,7 @@ from .admin.app import AdminFacts
 from .admin.app import create_app as create_admin_app
 from .admin.local import LocalDesk
 from .admin.models import ChallengeOrder, pem
+from .lab_health import LabHealth
 from .listeners import Listener
 from .ready import ReadyFacts
 from .settings import UnusableSettings
@@ -115,9 +116,12 @@ class RunningLab:
                 retry=effective.publisher.retry,
             )
             self.world.on_publication(self._republisher.reschedule)
+            self.health = LabHealth(self.world, lambda: self._republisher.state)
             self._serve(listeners, effective)
             undo.callback(self._republisher.stop)
             self._republisher.start()
+            undo.callback(self.health.stop)
+            self.health.start()
             self._listeners = listeners
             self._undo = undo.pop_all()
 
@@ -138,6 +142,8 @@ class RunningLab:
             issuing_pem=pem(self.world.authority.certificate.der, "CERTIFICATE"),
             ready=self._why_not_ready,
             token=self.admin_token,
+            health=self.health.look,
+            metrics=self.health.metrics,
         )
         listeners.admin.serve(_Lazily(lambda: create_admin_app(self.desk, facts)))
 
@@ -149,6 +155,7 @@ class RunningLab:
     def look_at_the_clock(self) -> None:
         """Have the schedule look at the clock: it has been set."""
         self._republisher.look()
+        self.health.look_soon()
 
     def check_answers(self) -> None:
         """Ask each listener something; raises NotAnswering."""

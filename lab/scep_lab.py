@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
     from ca.clock import Clock
     from ca.records import CertificateRecord, CrlRecord
+    from scep_server.ndes.profiles import ProfileName
 
     from .admin.local import LocalDesk
+    from .health import HealthReport
     from .world import World
 
 
@@ -60,6 +62,7 @@ class ScepLab:
     Args:
         settings: settings by section, as in the TOML file, such as
             ``{"scep": {"endpoints": {"default": {"challenge": "none"}}}}``.
+        profile: behaviour profile; short for ``{"scep": {"profile": ...}}``.
         clock: the time that the lab goes by.
 
     Raises:
@@ -67,8 +70,17 @@ class ScepLab:
 
     """
 
-    def __init__(self, settings: Mapping[str, Any] | None = None, *, clock: Clock | None = None) -> None:
-        chosen = LabSettings.model_validate(dict(settings or {}))
+    def __init__(
+        self,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        profile: ProfileName | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        wanted = dict(settings or {})
+        if profile is not None:
+            wanted["scep"] = {**wanted.get("scep", {}), "profile": profile}
+        chosen = LabSettings.model_validate(wanted)
         self._settings = chosen.model_copy(
             update={
                 "server": chosen.server.model_copy(
@@ -79,6 +91,10 @@ class ScepLab:
                 "admin": chosen.admin.model_copy(
                     update={} if "port" in chosen.admin.model_fields_set else {"port": 0}
                 ),
+                # A lab in a test is not watched unless the test says how.
+                "alerts": chosen.alerts
+                if "alerts" in chosen.model_fields_set
+                else chosen.alerts.model_copy(update={"enabled": False}),
             }
         )
         self._clock: Clock = clock or SystemClock()
@@ -269,6 +285,10 @@ class ScepLab:
     def look_at_the_clock(self) -> None:
         """Publish what has become due by a clock that was set."""
         self._lab.look_at_the_clock()
+
+    def health(self) -> HealthReport:
+        """Look at every certificate and location, and return what was found."""
+        return self._lab.health.look()
 
     def publish_crls(self) -> None:
         """Sign and publish a new CRL."""

@@ -21,6 +21,7 @@ from ca.records import RequestStatus
 
 from .answering import as_json, body_of, many, model_of, one
 from .desk import DeskError, Invalid
+from .health import add_health
 from .models import (
     BulkOrder,
     CertificateQuery,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from werkzeug.datastructures import Headers
 
+    from lab.health import HealthReport
+
     from .desk import Desk
 
 _log = structlog.get_logger(__name__)
@@ -47,7 +50,8 @@ _MAXIMUM_BODY = 1 << 20
 class AdminFacts:
     """What the listener says about the lab besides its desk.
 
-    ``ready`` returns why the lab is not ready, or an empty text.
+    ``ready`` returns why the lab is not ready, or an empty text. ``health`` looks at everything and
+    returns what was found, ``metrics`` returns Prometheus' text; without them there are no such pages.
     """
 
     version: str
@@ -55,6 +59,8 @@ class AdminFacts:
     issuing_pem: str
     ready: Callable[[], str]
     token: str | None = field(default=None, repr=False)
+    health: Callable[[], HealthReport] | None = None
+    metrics: Callable[[], bytes] | None = None
 
 
 def create_app(desk: Desk, facts: AdminFacts) -> Flask:
@@ -72,6 +78,7 @@ def create_app(desk: Desk, facts: AdminFacts) -> Flask:
         return _failure(error)
 
     _add_facts(app, facts)
+    add_health(app, health=facts.health, metrics=facts.metrics)
     _add_challenges(app, desk)
     _add_certificates(app, desk)
     _add_requests(app, desk)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ca.records import RequestStatus
+    from lab.health.report import HealthReport
 
     from .models import (
         BulkOrder,
@@ -124,6 +125,12 @@ class RemoteDesk:
         """Sign and publish new CRLs of the issuing CA; return all that are published."""
         sent = None if order is None else order.model_dump(mode="json")
         return read_models(CrlView, self._call("POST", "/api/v1/crls", sent), "crls")
+
+    def health(self) -> HealthReport:
+        """Have the lab look at its PKI, and return what it found."""
+        from lab.health.report import HealthReport
+
+        return read_model(HealthReport, self._call("GET", "/api/v1/health"))
 
     def close(self) -> None:
         """Do nothing: each call has a connection of its own."""

@@ -48,7 +48,7 @@ def at_the_desk(function: Callable[..., None]) -> Callable[..., None]:
         config: Path | None,
         **others: Any,
     ) -> None:
-        desk = _find_desk(ready_file, admin_url, data_dir, config)
+        desk = find_desk(ready_file, admin_url, data_dir, config)
         try:
             function(desk, **others)
         finally:
@@ -59,9 +59,10 @@ def at_the_desk(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _find_desk(
+def find_desk(
     ready_file: Path | None, admin_url: str | None, data_dir: Path | None, config: Path | None
 ) -> Desk:
+    """Return the desk that the options of the current command name."""
     given = [name for name in ("ready_file", "admin_url", "data_dir") if _given(name)]
     if len(given) > 1:
         options = " and ".join("--" + name.replace("_", "-") for name in given)

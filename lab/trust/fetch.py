@@ -6,9 +6,10 @@ A failed retrieval is a value, not an exception: the verdict lists it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from lab.hresults import HResult, hresult
 from lab.http_exchange import HttpFailure, HttpLimits, http_exchange
@@ -94,3 +95,25 @@ class HttpUrlFetcher:
                 url=url, elapsed=reply.elapsed, error=hresult(0x80093102), detail="the answer is empty"
             )
         return Fetched(url=url, octets=reply.body, elapsed=reply.elapsed)
+
+
+class RedirectedFetcher:
+    """Fetches every URL from another scheme, host and port: a PKI reached other than its URLs say."""
+
+    def __init__(self, fetcher: UrlFetcher, base: str) -> None:
+        self._fetcher = fetcher
+        self._base = urlsplit(base)
+
+    def fetch(self, url: str) -> Fetched:
+        """Return what came of asking for the path of ``url``."""
+        return replace(self._fetcher.fetch(self._moved(url)), url=url)
+
+    def post(self, url: str, body: bytes, media_type: str) -> Fetched:
+        """Return what came of sending ``body`` to the path of ``url``."""
+        return replace(self._fetcher.post(self._moved(url), body, media_type), url=url)
+
+    def _moved(self, url: str) -> str:
+        try:
+            return urlunsplit(urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc))
+        except ValueError:
+            return url
