@@ -20,9 +20,9 @@ ENDPOINTS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_lab() -> Iterator[ScepLab]:
-    """One lab for all foreign clients of this process: they meet a server with a past."""
+    """One lab for all clients of a module: they meet a server with a past."""
     with ScepLab({"scep": {"endpoints": ENDPOINTS}}) as scep_lab:
         yield scep_lab
 
