@@ -44,7 +44,8 @@ def another_stand() -> Iterator[Stand]:
 
 
 @pytest.fixture
-def fresh_bench(another_stand: Stand, key_pool: KeyPool, log: Log) -> Bench:
+def fresh_bench(another_stand: Stand, key_pool: KeyPool, log: Log) -> Iterator[Bench]:
     """A lab as if just started, for tests that move its clock far or take something away."""
     another_stand.begin_again()
-    return Bench(another_stand, key_pool, log)
+    yield Bench(another_stand, key_pool, log)
+    another_stand.begin_again()
