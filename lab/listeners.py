@@ -238,7 +238,7 @@ class _Gateway(wsgi.Gateway_10):
 
     def get_environ(self) -> dict[str, Any]:  # type: ignore[override] # the stub knows only the abstract one
         """Return the environment with a name of the connection that no other ever has."""
-        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call, func-returns-value]
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
         return environ | {CONNECTION_KEY: str(self.req.conn.number)}
 
 

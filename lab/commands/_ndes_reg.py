@@ -67,7 +67,7 @@ def export(file: Path, config: Path | None) -> None:
     registry = settings.ndes.registry(settings.scep.endpoints[DEFAULT_ENDPOINT])
     octets = write_reg(export_registry(registry))
     if str(file) == "-":
-        click.get_binary_stream("stdout").write(octets)
+        click.echo(octets, nl=False)
     else:
         file.write_bytes(octets)
 
