@@ -173,7 +173,7 @@ class _Ceremony:
             clock=self._clock,
             entropy=self._entropy,
             locations=self._settings.issuing_locations,
-            settings=self._settings.model_copy(update={"request_certificates": (ADMINISTRATORS,)}),
+            settings=administrators_settings(self._settings),
         )
         subject = build_name(self._settings.ra_subject)
         with records.transaction() as transaction:
@@ -209,6 +209,13 @@ class _Ceremony:
             }
         path = self._work.path / self._work.minutes.name  # the work folder itself becomes ceremony/
         write_file(path, (json.dumps(content, indent=2) + "\n").encode(), mode=PUBLIC)
+
+
+def administrators_settings(settings: PkiSettings) -> PkiSettings:
+    """Return the settings under which administrators hand in requests by themselves, not by an agent."""
+    return settings.model_copy(
+        update={"request_certificates": (ADMINISTRATORS,), "check_request_agent_revocation": False}
+    )
 
 
 @contextlib.contextmanager

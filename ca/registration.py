@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from .authority import CertificateAuthority
-from .ceremony import ADMINISTRATORS, ENCRYPTION_TEMPLATE, SIGNING_TEMPLATE
+from .ceremony import ADMINISTRATORS, ENCRYPTION_TEMPLATE, SIGNING_TEMPLATE, administrators_settings
 from .certificates import BadCertificate, CertificateInfo, read_certificate
 from .folders import PRIVATE, PUBLIC, PkiUnreadable, read_certificate_file, replace_file, to_pem
 from .keys import PrivateKey, UnusableKey, generate_key, read_key_file
@@ -111,7 +111,7 @@ class RegistrationDesk:
             clock=self._clock,
             entropy=self._entropy,
             locations=PublicationLocations.of(self._settings, self._common_name(pair), ocsp=True),
-            settings=self._settings.model_copy(update={"request_certificates": (ADMINISTRATORS,)}),
+            settings=administrators_settings(self._settings),
         )
         key = key or generate_key(self._settings.ra_key)
         request = parse_request(sign_request(build_name(self._settings.ra_subject), key))
