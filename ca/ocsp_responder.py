@@ -140,11 +140,12 @@ class OcspResponder:
         self.serve(issuers)
 
     def serve(self, issuers: Iterable[ServedIssuer]) -> None:
-        """Answer for these CA keys from now on."""
-        served = tuple(issuers)
-        self._issuers: dict[IssuerIdentifier, ServedIssuer] = {
-            identifier: issuer for issuer in served for identifier in issuer_identifiers(issuer.certificate)
-        }
+        """Answer for these CA keys from now on; of several certificates of one key the first counts."""
+        found: dict[IssuerIdentifier, ServedIssuer] = {}
+        for issuer in issuers:
+            for identifier in issuer_identifiers(issuer.certificate):
+                found.setdefault(identifier, issuer)
+        self._issuers = found
 
     def answer(self, octets: bytes) -> OcspAnswer:
         """Answer an OCSPRequest; what keeps from answering is an answer too (RFC 6960 2.3)."""

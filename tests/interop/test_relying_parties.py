@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from peers import require_peer
 
 from ca import names
-from ca.folders import to_pem
+from ca.folders import PkiFolder, to_pem
 from ca.keys import KeyKind, generate_key
 from ca.ocsp_credentials import TEMPLATE
 from ca.pkcs10 import parse_request, sign_request
+from ca.renewal import renew_issuing
+from ca.root import OfflineRoot
 from interop.process import Run, run, run_well
 from lab import ScepLab
+from lab.settings import LabSettings
+from lab.world import World
 
 pytestmark = pytest.mark.interop
 LATER = "Fri, 01 Jan 2100 00:00:00 GMT"
@@ -38,7 +43,7 @@ class RelyingParty:
     def __init__(self, scep_lab: ScepLab, folder: Path) -> None:
         self.lab = scep_lab
         self.folder = folder
-        self.leaf = _issue(scep_lab)
+        self.leaf = _issue_in(scep_lab.world)
         certificate = x509.load_der_x509_certificate(self.leaf)
         self.serial = certificate.serial_number
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
@@ -72,8 +77,7 @@ class RelyingParty:
         return run(words, cwd=self.folder) if fails else run_well(words, cwd=self.folder)
 
 
-def _issue(scep_lab: ScepLab) -> bytes:
-    world = scep_lab.world
+def _issue_in(world: World) -> bytes:
     csr = sign_request(names.build_name("CN=device,O=Example"), generate_key(KeyKind.ECDSA_P256))
     with world.store.transaction() as transaction:
         prepared = world.authority.prepare(
@@ -191,6 +195,36 @@ def test_answers_go_on_while_the_responders_certificate_is_replaced(tmp_path: Pa
             assert "leaf.pem: good" in party.ask("-cert", "leaf.pem", *times)
             clock.advance(days=13)
         assert len(scep_lab.certificates(template=TEMPLATE)) == 4
+
+
+def test_a_renewed_ca_answers_for_its_earlier_key_too(tmp_path: Path) -> None:
+    clock, settings = HandClock(), LabSettings()
+    folder = PkiFolder(tmp_path / "pki")
+    before = World.make(folder, settings, clock=clock, entropy=os.urandom, durable=False)
+    leaves = [_issue_in(before)]
+    (tmp_path / "issuer0.pem").write_bytes(to_pem(before.authority.certificate.der))
+    before.close()
+    root = OfflineRoot.open(folder, settings.pki, clock=clock)
+    for new_key in (True, False):
+        renew_issuing(folder, settings.pki, root=root, entropy=os.urandom, new_key=new_key)
+    after = World(folder, settings, clock=clock, entropy=os.urandom, durable=False)
+    leaves.append(_issue_in(after))
+    (tmp_path / "issuer1.pem").write_bytes(to_pem(after.authority.certificate.der))
+    (tmp_path / "root.pem").write_bytes(to_pem(after.root.der))
+    openssl = require_peer("openssl")
+    for number, leaf in enumerate(leaves):
+        (tmp_path / "leaf.pem").write_bytes(to_pem(leaf))
+        issuer = ("-issuer", f"issuer{number}.pem", "-no_nonce", "-cert", "leaf.pem")
+        run_well([openssl, "ocsp", *issuer, "-reqout", "request.der"], cwd=tmp_path)
+        (tmp_path / "answer.der").write_bytes(after.answer((tmp_path / "request.der").read_bytes()).der)
+        judged = (
+            "-respin", "answer.der", "-CAfile", "root.pem", "-verify_other", f"issuer{number}.pem",
+            "-attime", str(int(clock.now().timestamp())), "-validity_period", "999999999",
+        )  # fmt: skip
+        done = run_well([openssl, "ocsp", *issuer, *judged], cwd=tmp_path)
+        assert "leaf.pem: good" in done.stdout.decode()
+        assert "Response verify OK" in done.stderr
+    after.close()
 
 
 # -- CRL and AIA -----------------------------------------------------------------------
