@@ -7,7 +7,7 @@ AD CS's own words where it has them. What the choices mean for URLs and file nam
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -35,18 +35,29 @@ def _common_name(text: str) -> str:
 
 def _public_url(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"{url!r} is not an http URL of host, port and path (RFC 5280 4.2.1.13)")
     if parts.username is not None:
         raise ValueError("the URL names a user, and it is written into every certificate")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} is not an http URL of host, port and path (RFC 5280 4.2.1.13)")
+    if parts.port == 0:  # raises ValueError where it is no number, or none that a port has
+        raise ValueError(f"{url!r} has port 0, expected 1 to 65535 (RFC 3986 3.2.3)")
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError(f"{url!r} has characters that must be percent-encoded (RFC 3986 2)")
     return url.rstrip("/")
 
 
+_LONGEST: Final = timedelta(days=36_525)
+
+
 def _positive(period: Period) -> Period:
     if period.units < 1:
         raise ValueError(f"the period is {period}, expected more than zero")
+    return period
+
+
+def _countable(period: Period) -> Period:
+    if period.about() > _LONGEST:
+        raise ValueError(f"the period is {period}, expected at most 100 Years")
     return period
 
 
@@ -60,6 +71,8 @@ DistinguishedName = Annotated[str, AfterValidator(_distinguished_name)]
 CommonName = Annotated[str, AfterValidator(_common_name)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 PositivePeriod = Annotated[PeriodSetting, AfterValidator(_positive)]
+Interval = Annotated[PeriodSetting, AfterValidator(_countable)]  # added to any instant there is
+PositiveInterval = Annotated[PositivePeriod, AfterValidator(_countable)]
 RsaKeyKind = Annotated[KeyKind, AfterValidator(_rsa)]
 
 
@@ -75,10 +88,10 @@ class OcspSettings(BaseModel):
         default=None, description="OCSP responder written into AIA; none: /ocsp of public_url"
     )
     key: KeyKind = Field(default=KeyKind.RSA_2048, description="Key of the responder's certificate")
-    validity: PositivePeriod = Field(
+    validity: PositiveInterval = Field(
         default=Period(1, PeriodUnit.HOURS), description="nextUpdate is this long after an answer is signed"
     )
-    reuse: PeriodSetting = Field(
+    reuse: Interval = Field(
         default=Period(10, PeriodUnit.MINUTES),
         description="How long a signed answer may be given again while the status is the same, and how "
         "long caches are told to keep it; 0 signs each answer",
@@ -105,11 +118,11 @@ class RetentionSettings(BaseModel):
     superseded_crls: Annotated[int, Field(ge=0, le=10_000)] = Field(
         default=10, description="CRLs of each key and kind that are kept beside the newest"
     )
-    challenges: PeriodSetting = Field(
+    challenges: Interval = Field(
         default=Period(30, PeriodUnit.DAYS),
         description="How long a challenge is kept after it was spent, revoked or ran out",
     )
-    scep_transactions: PeriodSetting = Field(
+    scep_transactions: Interval = Field(
         default=Period(180, PeriodUnit.DAYS),
         description="How long a SCEP transaction that is not pending is kept: so long does a client that "
         "repeats its request get the same answer",
@@ -158,11 +171,13 @@ class PkiSettings(BaseModel):
         "address or a fully qualified name as host, which localhost is not",
     )
     virtual_directory: str = Field(
-        default="/CertEnroll", pattern=r"^/[A-Za-z0-9._~-]+$", description="Path of CRLs and CA certificates"
+        default="/CertEnroll",
+        pattern=r"^/[A-Za-z0-9_~-][A-Za-z0-9._~-]*$",
+        description="Path of CRLs and CA certificates",
     )
     server_dns_name: str = Field(
         default="",
-        pattern=r"^[A-Za-z0-9._-]*$",
+        pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*)?$",
         description="First part of CA certificate file names (%1); empty: the host of public_url",
     )
     ocsp: OcspSettings = OcspSettings()
@@ -185,17 +200,17 @@ class PkiSettings(BaseModel):
         default=False, description="Write the place of the delta CRL into certificates too"
     )
 
-    crl_period: PositivePeriod = Field(
+    crl_period: PositiveInterval = Field(
         default=Period(1, PeriodUnit.WEEKS), description="CRLPeriod of the issuing CA"
     )
-    crl_overlap: PeriodSetting = Field(
+    crl_overlap: Interval = Field(
         default=Period(0, PeriodUnit.HOURS),
         description="CRLOverlapPeriod; 0 is automatic: 10 % of the period, at most 12 hours",
     )
-    crl_delta_period: PeriodSetting = Field(
+    crl_delta_period: Interval = Field(
         default=Period(1, PeriodUnit.DAYS), description="CRLDeltaPeriod; 0 publishes no delta CRLs"
     )
-    crl_delta_overlap: PeriodSetting = Field(
+    crl_delta_overlap: Interval = Field(
         default=Period(0, PeriodUnit.MINUTES),
         description="CRLDeltaOverlapPeriod; 0 is automatic: 10 % of the period, at most 12 hours",
     )
@@ -204,10 +219,10 @@ class PkiSettings(BaseModel):
         description="CRLF_DELTA_USE_OLDEST_UNEXPIRED_BASE: delta CRLs complete the oldest base that is "
         "still valid, and not only the newest",
     )
-    root_crl_period: PositivePeriod = Field(
+    root_crl_period: PositiveInterval = Field(
         default=Period(1, PeriodUnit.YEARS), description="CRLPeriod of the offline root"
     )
-    root_crl_overlap: PeriodSetting = Field(
+    root_crl_overlap: Interval = Field(
         default=Period(4, PeriodUnit.WEEKS), description="CRLOverlapPeriod of the offline root"
     )
 

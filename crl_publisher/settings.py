@@ -18,7 +18,7 @@ class PublisherSettings(BaseModel):
         description="Cache-Control max-age of every file; 0 sends no Cache-Control, as IIS does",
     )
     retry_seconds: int = Field(
-        default=60, ge=1, description="Pause before a publication that failed is tried again"
+        default=60, ge=1, le=86_400, description="Pause before a publication that failed is tried again"
     )
 
     @property

@@ -120,7 +120,7 @@ class EndpointSettings(_Settings):
         description="Refuse a self-signed signer whose key is not the request's (Apple's and "
         "micromdm's clients differ there).",
     )
-    maximum_clock_skew_minutes: Annotated[int, Field(ge=1)] | None = Field(
+    maximum_clock_skew_minutes: Annotated[int, Field(ge=1, le=366 * 24 * 60)] | None = Field(
         default=None,
         description="Refuse a signingTime further than this from our clock with badTime; none: any.",
     )

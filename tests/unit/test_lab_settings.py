@@ -91,6 +91,7 @@ def test_token_may_come_from_a_file(tmp_path: Path) -> None:
         ({"NDES_LAB_SERVER__HOST": "a", "NDES_LAB_SERVER__HOST__X": "b"}, "set the same thing"),
         ({"NDES_LAB_SERVER__HOST__X": "b", "NDES_LAB_SERVER__HOST": "a"}, "set the same thing"),
         ({"NDES_LAB_SERVER__HOST": "a", "NDES_LAB_SERVER__HOST__X__Y": "b"}, "set the same thing"),
+        ({"NDES_LAB_PUBLISHER__RETRY_SECONDS": str(10**12)}, "publisher.retry_seconds: .*86400"),
         ({"NDES_LAB__PORT": "1"}, "NDES_LAB__PORT: no section ''"),
         ({"NDES_LAB_CHALLENGES__VALIDITY_MINUTES": str(10**12)}, "challenges.validity_minutes: .*52704000"),
     ],

@@ -40,6 +40,7 @@ def test_defaults_serve_one_endpoint_that_requires_a_challenge() -> None:
         ({"endpoints": {"default": {"chalenge": "none"}}}, "chalenge"),
         ({"endpoints": {"default": {"challenge": "maybe"}}}, "challenge"),
         ({"limits": {"maximum_body_octets": 10}}, "maximum_body_octets"),
+        ({"endpoints": {"default": {"maximum_clock_skew_minutes": 10**12}}}, "maximum_clock_skew_minutes"),
     ],
 )
 def test_refuses_settings_that_cannot_work_and_says_which(given: dict[str, object], complaint: str) -> None:
