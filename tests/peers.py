@@ -44,6 +44,7 @@ PEERS = {
         Peer(name="certmonger-session", packages=("certmonger",)),
         Peer(name="curl", packages=("curl",)),
         Peer(name="getcert", packages=("certmonger",)),
+        Peer(name="nginx", packages=("nginx-light",)),
         Peer(name="openssl", packages=("openssl",)),
         # Without the extra plugins pki ends every SCEP call with "no capable fetcher found".
         Peer(
