@@ -44,6 +44,12 @@ NASTY = {
 }
 
 
+def test_every_row_of_4g_has_its_test() -> None:
+    assert list(COVERED) == [f"N{number}" for number in range(130, 136)]
+    for test in COVERED.values():
+        assert callable(globals().get(test)), f"{test} is not there"
+
+
 @pytest.fixture(scope="module", params=["json", "human"])
 def logged(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, key_pool: KeyPool, log: Log
