@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .authority import CertificateAuthority
 from .certificates import CertificateInfo, read_certificate
 from .drafting import new_serial_number
-from .folders import PRIVATE, PUBLIC, PkiFolder, to_pem, write_file
+from .folders import OPEN_FOLDER, PRIVATE, PUBLIC, PkiFolder, to_pem, write_file
 from .keys import PrivateKey, generate_keys
 from .names import build_name
 from .pkcs10 import parse_request, sign_request
@@ -69,7 +69,7 @@ def hold_ceremony(
 
     """
     folder.require_none()
-    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.path.mkdir(mode=OPEN_FOLDER, parents=True, exist_ok=True)
     made = make_keys((settings.root_key, settings.issuing_key, settings.ra_key, settings.ra_key))
     root_key, issuing_key, ra_signing, ra_encryption = made
     keys = _Keys(root=root_key, issuing=issuing_key, ra_signing=ra_signing, ra_encryption=ra_encryption)

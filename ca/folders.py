@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PRIVATE: Final = 0o600
 PUBLIC: Final = 0o644
+OPEN_FOLDER: Final = 0o755  # whatever the umask: who may write here makes templates and PKIs
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _END: Final = b"-----END CERTIFICATE-----"
 
@@ -201,7 +202,7 @@ class PkiFolder:
                 if source != self.minutes:
                     _place(source, self.path / source.relative_to(self.ceremony))
             for name in ("templates", "published"):
-                (self.path / name).mkdir(exist_ok=True)
+                (self.path / name).mkdir(mode=OPEN_FOLDER, exist_ok=True)
             for child in self.ceremony.iterdir():
                 if child.is_dir():
                     shutil.rmtree(child, ignore_errors=True)

@@ -103,7 +103,7 @@ class Publication:
         self._durable = durable
         self._publishing = threading.Lock()
         self._cache: dict[str, tuple[tuple[int, int, int], PublishedFile]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self._exclusively():
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
@@ -220,14 +220,14 @@ class Publication:
 
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:
-        with self._publishing, (self._folder / ".lock").open("ab") as lock:
+        with self._publishing, open(self._folder / ".lock", "ab", opener=_open) as lock:
             if fcntl is not None:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a crash
             yield
 
     def _stage(self, item: Publishable) -> Path:
         temporary = self._folder / f".{item.name}.tmp"
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_open) as file:
             file.write(item.der)
             if self._durable:
                 file.flush()
@@ -271,6 +271,11 @@ class Publication:
         )
         self._cache[name] = (version, published)
         return published
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a file that everybody may read and its owner alone may write, whatever the umask."""
+    return os.open(path, flags, 0o644)
 
 
 def _check_name(item: Publishable) -> None:

@@ -146,6 +146,17 @@ def test_private_files_are_the_owners_alone(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX file modes")
+def test_nobody_else_may_write_anywhere_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with ca_world(tmp_path / "pki") as world:
+            everything = [world.folder.path, *world.folder.path.rglob("*")]
+            assert [path for path in everything if path.stat().st_mode & 0o022] == []
+    finally:
+        os.umask(before)
+
+
 def test_serving_needs_nothing_of_the_root(tmp_path: Path) -> None:
     with ca_world(tmp_path / "pki") as world:
         for path in world.folder.root.iterdir():

@@ -106,6 +106,17 @@ def test_publishes_a_good_crl_and_serves_exactly_its_octets(publication: Publica
     assert (file.content, file.name, file.media_type) == (der, "Issuer.crl", "application/pkix-crl")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX file modes")
+def test_nobody_else_may_write_what_is_published_whatever_the_umask(tmp_path: Path, issuer: Signer) -> None:
+    before = os.umask(0)
+    try:
+        Publication(tmp_path / "public", StandingClock()).publish(crl(issuer, issuer.crl(1)))
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"public": 0o755, ".lock": 0o644, "Issuer.crl": 0o644}
+
+
 def test_accepts_the_next_number_and_changes_the_validator(publication: Publication, issuer: Signer) -> None:
     publication.publish(crl(issuer, issuer.crl(1)))
     before = publication.find("Issuer.crl")
