@@ -47,7 +47,8 @@ def write_ready_file(path: Path, facts: ReadyFacts) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        temporary.unlink(missing_ok=True)  # in a folder of many, a link or a file that others may read
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(facts.model_dump_json(indent=2) + "\n")
         temporary.replace(path)
