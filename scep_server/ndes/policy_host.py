@@ -143,7 +143,7 @@ class PolicyHost:
             raise
         except Exception as error:  # a user's code: whatever it raises must end here, as an event
             reason = str(error) if isinstance(error, PolicyModuleUnusable) else type(error).__name__
-            _log.warning("policy module failed", module=self._name, event=event_id, reason=ascii(reason))
+            _log.warning("policy module failed", module=self._name, event_id=event_id, reason=ascii(reason))
             self._events.write(
                 event_id, error_code=_E_FAIL, error_message=reason, transaction_id=transaction_id
             )
