@@ -5,12 +5,20 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Integer, and_, bindparam, func, insert, select
+from sqlalchemy import Integer, Text, and_, bindparam, func, insert, select
 
 from ca.records import CertificateRecord, CertificateStatus, Revocation, RevocationReason
 
 from .rows import Rows, Statement
-from .tables import certificates, instant, instant_or_none, revocations, stored
+from .tables import (
+    DIGEST_BEGINNING,
+    certificate_digests,
+    certificates,
+    instant,
+    instant_or_none,
+    revocations,
+    stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +74,7 @@ _BY_SERIAL = Statement(
         certificates.c.serial_number == bindparam("serial"),
     )
 )
+_INSERT_DIGEST = Statement(insert(certificate_digests), ["beginning", "certificate_id"])
 _HIGHEST = Statement(select(func.max(certificates.c.id)))
 _INSERT = Statement(insert(certificates).returning(certificates.c.id), [*_FIXED, "subject_folded"])
 
@@ -94,6 +103,8 @@ class CertificateRows(Rows):
                 "der": certificate.der,
             },
         )
+        digests = {one[:DIGEST_BEGINNING] for one in (certificate.public_key_sha256, certificate.sha1)}
+        self._change_many(_INSERT_DIGEST, [{"beginning": one, "certificate_id": row_id} for one in digests])
         return CertificateRecord(
             id=row_id,
             issuer_key_id=certificate.issuer_key_id,
@@ -175,11 +186,21 @@ def _conditions(names: tuple[str, ...], status: CertificateStatus | None) -> lis
     special = {
         "subject_part": certificates.c.subject_folded.like(bindparam("subject_part"), escape=_ESCAPE),
         "expires_before": certificates.c.not_after < bindparam("expires_before"),
+        **{name: _has_digest(name) for name in ("sha1", "public_key_sha256")},
     }
     conditions = [
         special[name] if name in special else certificates.c[name] == bindparam(name) for name in names
     ]
     return conditions if status is None else [*conditions, *_has_status(status)]
+
+
+def _has_digest(name: str) -> ColumnElement[bool]:
+    """Return the condition on a digest, found by its beginning."""
+    wanted = bindparam(name, type_=Text)
+    found = select(certificate_digests.c.certificate_id).where(
+        certificate_digests.c.beginning == func.substr(wanted, 1, DIGEST_BEGINNING, type_=Text)
+    )
+    return and_(certificates.c.id.in_(found), certificates.c[name] == wanted)
 
 
 def _has_status(status: CertificateStatus) -> tuple[ColumnElement[bool], ...]:

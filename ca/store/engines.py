@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
 _BUSY_SECONDS: Final = 10  # how long a writer waits for another before it gives up
-_CACHE_KIB: Final = 16_384
+_CACHE_KIB: Final = 65_536  # of the one writer, and only as much as it needs: indexes of a million rows
 _LOG_PAGES: Final = 4_000  # of 4 KiB; the longer the log, the fewer pages are copied back twice
 _MIGRATION_LOCK: Final = 0x6E6465736C6162  # any number, the same in every process
 

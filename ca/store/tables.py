@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_REVISION: Final = "0002"
+SCHEMA_REVISION: Final = "0003"
 """The newest migration: a database that says so is opened without loading the migration tool."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,11 +75,28 @@ certificates = Table(
     Column("sha1", Text, nullable=False),
     Column("der", LargeBinary, nullable=False),
     UniqueConstraint("issuer_key_id", "serial_number", name="uq_certificates_serial_number"),
-    Index("ix_certificates_public_key_sha256", "public_key_sha256"),
-    Index("ix_certificates_sha1", "sha1"),
     Index("ix_certificates_not_after", "not_after"),
     Index("ix_certificates_template", "template", "id"),
 )
+
+# Finds certificates by the beginning of a digest: of the public key's SHA-256, or of the thumbprint.
+# Digests come in no order, so that every index over them costs an enrolment a page somewhere in it; the
+# beginnings of both in one table stay small enough to be kept in memory.
+certificate_digests = Table(
+    "certificate_digests",
+    metadata,
+    Column("beginning", Text, primary_key=True, nullable=False),
+    Column(
+        "certificate_id",
+        _Id,
+        ForeignKey("certificates.id", name="fk_certificate_digests_certificate_id"),
+        primary_key=True,
+        autoincrement=False,
+        nullable=False,
+    ),
+    sqlite_with_rowid=False,
+)
+DIGEST_BEGINNING: Final = 12  # hex digits
 
 # One row for each certificate that ever was revoked, as it stands now: a released hold stays, with
 # reason removeFromCRL, because the next delta CRLs must say so (RFC 5280 5.2.4). `crl_number` is the

@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 from store_samples import ISSUER, NOW, enrol
 
 import ca.store
-from ca.records import CertificateFilter, StoreUnavailable
+from ca.records import CertificateFilter, CrlKind, StoreUnavailable
 from ca.store import SqlStore, schema, tables
 
 MIGRATIONS = Path(ca.store.__file__).parent / "migrations"
@@ -34,14 +34,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store.sqlite3"
 
 
-def migrated(path: Path) -> None:
-    """Make the schema by running every migration, as a database of any age gets it."""
+def migrated(path: Path, revision: str = "head") -> None:
+    """Make the schema by running the migrations up to one, as a database of that age got it."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 @pytest.fixture(params=["by migrations", "from metadata"])
@@ -124,6 +124,27 @@ def test_old_database_is_migrated_with_its_contents(
     assert "colour" in definitions(path)["certificates"]
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("9998",)]
+
+
+def test_database_of_the_first_release_keeps_its_certificates_and_crls(path: Path) -> None:
+    migrated(path, "0001")
+    microseconds = tables.stored(NOW)
+    with closing(sqlite3.connect(path)) as database, database:
+        for number in (1, 2):
+            values = (number, ISSUER, f"4{number}", f"CN={number}", f"cn={number}", "T", "r",
+                      *[microseconds] * 3, f"{number}" * 64, f"a{number}" * 20, b"der")  # fmt: skip
+            database.execute(f"INSERT INTO certificates VALUES ({','.join('?' * len(values))})", values)
+        crl = (ISSUER, 7, "base", microseconds, microseconds, microseconds, 2, b"crl")
+        database.execute("INSERT INTO crls VALUES (?,?,?,?,?,?,?,?)", crl)
+    store = SqlStore.open(f"sqlite:///{path}")
+    with store.reading() as transaction:
+        for wanted in (CertificateFilter(sha1="a2" * 20), CertificateFilter(public_key_sha256="2" * 64)):
+            (found,) = transaction.find_certificates(wanted, now=NOW)
+            assert (found.id, found.serial_number, found.subject) == (2, 0x42, "CN=2")
+        latest = transaction.latest_crl(ISSUER, CrlKind.BASE)
+    store.close()
+    assert latest is not None
+    assert (latest.number, latest.entries, latest.der) == (7, 2, b"crl")
 
 
 def test_failed_migration_changes_nothing(
