@@ -132,6 +132,19 @@ class BehaviourProfile:
     ra_access_hresult, ra_key_hresult, ra_revoked_hresult: %1 of events 2 and 10. 0x80070057 is
         documented for expired and unusable certificates; access denied and bad key set are *unconfirmed*
         for keys, as is everything about missing, foreign and revoked ones.
+
+    IIS
+
+    server_header: value of Server in replies below NDES's paths; empty: that of the web server. IIS's
+        versions are those of the Windows versions; what a hardened server shows is *unconfirmed*.
+    iis_errors: whether refusals below SCEP look like IIS's error pages, whose markup is *unconfirmed*.
+    iis_max_url, iis_max_query_string, iis_max_allowed_content_length: requestLimits of IIS (404.14, 404.15,
+        413.1), 0 none. NDES's own web.config raises maxQueryString to 65536 on 2019 and 2022; a 2012 R2
+        was seen to refuse beyond IIS's default of 2048. The others are IIS's defaults.
+    http_sys_max_field_length, http_sys_max_request_bytes: limits of HTTP.sys (400), 0 none; that 16384 is
+        the default is *unconfirmed*.
+    unknown_operation: what an unknown operation gets, "bad-request" or the "information-page";
+        *unconfirmed* for NDES.
     """
 
     name: str
