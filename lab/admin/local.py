@@ -172,9 +172,9 @@ class LocalDesk:
             return RequestView.of(self._world.authority.deny(transaction, request_id, order.message))
 
     def crls(self, *, pem: bool = False, only: str | None = None) -> Sequence[CrlView]:
-        """Return the published CRLs, or the one in this file."""
+        """Return the published CRLs, each base before its delta, or the one in this file."""
         with _plainly():
-            files = self._world.publication.files()
+            files = sorted(self._world.publication.files(), key=lambda file: file.name.removesuffix(".crl"))
         base = self._world.pki.public_url + self._world.pki.virtual_directory
         shown = (file for file in files if file.name.endswith(".crl") and only in (None, file.name))
         return [_crl_view(file, base, with_pem=pem) for file in shown]

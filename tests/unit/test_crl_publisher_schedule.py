@@ -66,6 +66,7 @@ def wait_for(holds: Callable[[], bool]) -> None:
 @pytest.fixture
 def start(clock: SetClock, desk: Desk) -> Iterator[Start]:
     started: list[Republisher] = []
+    before = set(threading.enumerate())
 
     def begin(due: datetime) -> Republisher:
         republisher = Republisher(publish=desk.publish, due=lambda: due, clock=clock)
@@ -76,7 +77,7 @@ def start(clock: SetClock, desk: Desk) -> Iterator[Start]:
     yield begin
     for republisher in started:
         republisher.stop()
-    assert not [thread for thread in threading.enumerate() if thread.name == "republisher"]
+    assert set(threading.enumerate()) <= before
 
 
 def test_publishes_at_once_what_is_overdue(start: Start, desk: Desk) -> None:
