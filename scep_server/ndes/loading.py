@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from ca.records import StoreUnavailable
 from scep_server.exchange import HttpReply
 from scep_server.outcomes import Outcome, outcome_of
 from scep_server.progress import Progress
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from ca.clock import Clock
     from scep_server.exchange import ExchangeObserver, HttpExchangeRequest
-
     from scep_server.transport import Router
 
     from .event_log import EventLog
@@ -89,6 +89,7 @@ class LoadedOnDemand:
 
         Raises:
             RaUnusable: it cannot be started; events 2 and 10 say so.
+            StoreUnavailable: the database cannot be used now.
 
         """
         if self._service is not None and not self._profile.expired_ra_stops:
@@ -126,6 +127,8 @@ class LoadedOnDemand:
             service = self.start()
         except RaUnusable as error:
             return self.cannot_start(request, error)
+        except StoreUnavailable as error:  # not a failure to start: the next request tries again
+            return self._answer(request, outcome_of(error), str(error))
         return service.handle(request)
 
     def cannot_start(self, request: HttpExchangeRequest, error: RaUnusable) -> HttpReply:
@@ -142,11 +145,14 @@ class LoadedOnDemand:
             stopwatch=self._stopwatch,
         )
         progress.outcome, progress.detail = outcome, detail
+        headers = [("Cache-Control", "no-store")]
+        if outcome.retry_later:
+            headers.append(("Retry-After", str(self._profile.retry_after_seconds)))
         reply = HttpReply(
             status=outcome.status,
             content_type="text/plain",
             body=f"{outcome.text}\n".encode(),
-            headers=(("Cache-Control", "no-store"),),
+            headers=tuple(headers),
         )
         exchange = progress.finish(reply)
         for observer in self._observers:
