@@ -110,6 +110,12 @@ def test_renews_once_the_fields_of_the_table_are_as_modern_has_them(
         assert_usable(driver.renew(driver.obtain("renews", scep_lab.new_challenge())))
 
 
+def test_readme_names_every_field_that_stops_a_client() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    named = {field for fields in STOPPED_BY.values() for part in fields for field in part}
+    assert {field for field in named if f"`{field}`" not in readme} == set()
+
+
 # -- rows of NDES's failures that these clients can bring about ------------------------
 
 
