@@ -125,9 +125,18 @@ class Publication:
             fresh: dict[str, CrlFacts] = {}
             for item in news:
                 self._inspect(item, fresh)
-            staged = [(self._stage(item), item.name) for item in news]
-            for temporary, name in staged:
-                temporary.replace(self._folder / name)
+            staged: list[tuple[Path, str]] = []
+            try:
+                for item in news:
+                    staged.append((self._folder / f".{item.name}.tmp", item.name))
+                    self._stage(item, staged[-1][0])
+                for temporary, name in staged:
+                    temporary.replace(self._folder / name)
+            except BaseException:
+                for temporary, _ in staged:  # a full disk needs the room most
+                    with contextlib.suppress(OSError):
+                        temporary.unlink(missing_ok=True)
+                raise
             if staged:
                 self._flush_folder()
 
@@ -211,6 +220,11 @@ class Publication:
             raise PublicationRefused(
                 f"{name}: needs base CRL {facts.base_number}, published is {found} (RFC 5280 5.2.4)"
             )
+        if facts.next_update > base.next_update:
+            raise PublicationRefused(
+                f"{name}: nextUpdate {facts.next_update:%Y-%m-%d %H:%M:%SZ} is beyond that of its base, "
+                f"{base.next_update:%Y-%m-%d %H:%M:%SZ}"
+            )
 
     def _is_published(self, item: Publishable) -> bool:
         published = self.find(item.name)
@@ -225,14 +239,12 @@ class Publication:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a crash
             yield
 
-    def _stage(self, item: Publishable) -> Path:
-        temporary = self._folder / f".{item.name}.tmp"
+    def _stage(self, item: Publishable, temporary: Path) -> None:
         with open(temporary, "wb", opener=_open) as file:
             file.write(item.der)
             if self._durable:
                 file.flush()
                 os.fsync(file.fileno())
-        return temporary
 
     def _flush_folder(self) -> None:
         if not self._durable or os.name == "nt":

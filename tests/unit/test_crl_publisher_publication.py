@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import publishing_stream
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
+from ca.clock import SystemClock
 from crl_publisher import CaCertificate, Publication, PublicationRefused, SignedCrl, Superseded
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -211,6 +213,39 @@ def test_refuses_a_delta_crl_that_is_none(
         publication.publish(crl(issuer, issuer.crl(7, **options), "Issuer+.crl"))  # type: ignore[arg-type]
 
 
+def test_refuses_a_delta_crl_that_outlives_its_base(publication: Publication, issuer: Signer) -> None:
+    publication.publish(crl(issuer, issuer.crl(6, next_update=NOW + 2 * DAY)))
+    longer = issuer.crl(7, base=6, next_update=NOW + 3 * DAY)
+    with pytest.raises(PublicationRefused, match="is beyond that of its base"):
+        publication.publish(crl(issuer, longer, "Issuer+.crl"))
+    publication.publish(crl(issuer, issuer.crl(7, base=6, next_update=NOW + 2 * DAY), "Issuer+.crl"))
+
+
+@pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate()])
+def test_verifies_what_other_kinds_of_keys_sign(
+    publication: Publication, key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Other key")])
+    digest = hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, NOW - DAY, NOW + 9 * DAY)
+        .add_extension(identifier, critical=False)
+        .sign(key, digest)
+    )
+    builder = (
+        x509.CertificateRevocationListBuilder(name, NOW, NOW + DAY)
+        .add_extension(x509.AuthorityKeyIdentifier(identifier.digest, None, None), critical=False)
+        .add_extension(x509.CRLNumber(1), critical=False)
+    )
+    good = builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
+    bad = good[:-1] + bytes((good[-1] ^ 1,))
+    issuer = certificate.public_bytes(serialization.Encoding.DER)
+    with pytest.raises(PublicationRefused, match="does not verify"):
+        publication.publish(SignedCrl(name="o.crl", der=bad, issuer=issuer))
+    publication.publish(SignedCrl(name="o.crl", der=good, issuer=issuer))
+
+
 def test_publishes_ca_certificates_and_nothing_else_as_one(publication: Publication, issuer: Signer) -> None:
     leaf = Signer.named("Leaf", is_ca=False)
     publication.publish(CaCertificate(name="h_Issuer.crt", der=issuer.der, issuer=issuer.der))
@@ -268,6 +303,81 @@ def test_withdrawing_leaves_a_folder_as_new(publication: Publication, issuer: Si
     assert publication.files() == ()
     publication.publish(crl(issuer, issuer.crl(1)))
     assert published_number(publication) == 1
+
+
+_LIMITED = """
+import resource, signal, sys
+from datetime import datetime
+from pathlib import Path
+from crl_publisher import Publication, SignedCrl
+folder, issuer, limit = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes(), int(sys.argv[3])
+class Clock:
+    def now(self): return datetime.fromisoformat(sys.argv[4])
+publication = Publication(folder, Clock())
+items = []
+for name in ("Issuer.crl", "Issuer+.crl"):
+    der = sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))
+    items.append(SignedCrl(name=name, der=der, issuer=issuer))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    publication.publish(*items)
+except OSError as error:
+    print(error.strerror, sorted(path.name for path in folder.iterdir()))
+"""
+
+
+@pytest.mark.parametrize("room", ["nothing", "half of the base", "the base alone"])
+def test_a_disk_without_room_leaves_the_last_good_pair_and_no_litter(
+    tmp_path: Path, issuer: Signer, room: str
+) -> None:
+    folder = tmp_path / "published"
+    ours = Publication(folder, StandingClock())
+    ours.publish(crl(issuer, issuer.crl(1)), crl(issuer, issuer.crl(2, base=1), "Issuer+.crl"))
+    (tmp_path / "issuer.crt").write_bytes(issuer.der)
+    base, delta = issuer.crl(3), issuer.crl(4, base=3)
+    assert len(delta) > len(base)
+    limit = {"nothing": 0, "half of the base": len(base) // 2, "the base alone": len(base)}[room]
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, folder, tmp_path / "issuer.crt", str(limit), NOW.isoformat()],
+        input=b"".join(b"%d\n%s" % (len(octets), octets) for octets in (base, delta)),
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.decode() == "File too large ['.lock', 'Issuer+.crl', 'Issuer.crl']\n"
+    assert (published_number(ours), published_number(ours, "Issuer+.crl")) == (1, 2)
+    ours.publish(crl(issuer, base), crl(issuer, delta, "Issuer+.crl"))
+    assert (published_number(ours), published_number(ours, "Issuer+.crl")) == (3, 4)
+
+
+def test_kill_9_in_a_loop_leaves_a_good_pair_each_time(tmp_path: Path) -> None:
+    folder = tmp_path / "published"
+    numbers = []
+    for _ in range(12):
+        first = numbers[-1] + 1 if numbers else 1
+        child = subprocess.Popen(
+            [sys.executable, publishing_stream.__file__, folder, tmp_path / "issuer", str(first)],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+        )
+        assert child.stdout is not None
+        for _ in range(3):
+            assert child.stdout.readline()
+        child.kill()  # somewhere in the next publication
+        child.stdout.close()
+        assert child.wait() == -signal.SIGKILL
+        again = Publication(folder, SystemClock())
+        base, delta = again.crl_facts("Issuer.crl"), again.crl_facts("Issuer+.crl")
+        assert base is not None
+        assert delta is not None
+        assert delta.base_number is not None
+        assert delta.base_number <= base.number
+        assert delta.number in (base.number - 1, base.number + 1)
+        assert sorted(path.name for path in folder.iterdir()) == [".lock", "Issuer+.crl", "Issuer.crl"]
+        numbers.append(max(base.number, delta.number))
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) == len(numbers)
 
 
 _KILLED = """
