@@ -181,7 +181,7 @@ class NewTransaction:
     generation: int
     status: TransactionStatus
     message_type: int
-    message_sha256: str  # of the pkiMessage octets as received
+    message_sha256: str  # of what the message's signature covers, by which a repetition is known
     public_key_sha256: str  # of the CSR's key
     signer_key_sha256: str
     signer_sha256: str  # of the signer certificate
@@ -311,6 +311,9 @@ class StoreTransaction(Protocol):
 
     # SCEP transactions
     def scep_transaction(self, endpoint: str, transaction_id: str) -> TransactionRecord | None: ...
+    def repeated_scep_transaction(
+        self, endpoint: str, transaction_id: str, message_sha256: str
+    ) -> TransactionRecord | None: ...
     def add_scep_transaction(self, transaction: NewTransaction) -> TransactionRecord: ...
     def scep_transactions_of_request(self, request_id: int) -> Sequence[TransactionRecord]: ...
     def update_scep_transaction(

@@ -220,18 +220,22 @@ class _Hearing:
             return None
         self._generation = record.generation + 1
         signer_key = key_digest(message.signer.public_key_der)
-        if record.public_key_sha256 == application.request.public_key.sha256:
-            return self._judge_earlier(standing_of(self._transaction, record), signer_key)
+        # Also one that a later generation has followed: renewals of one key share a transactionID.
+        repeated = self._transaction.repeated_scep_transaction(
+            application.endpoint_name, message.transaction_id, message_digest(application)
+        )
+        if repeated is not None or record.public_key_sha256 == application.request.public_key.sha256:
+            standing = standing_of(self._transaction, repeated or record)
+            return self._judge_earlier(standing, signer_key, identical=repeated is not None)
         if isinstance(self._signer, Holder) and record.public_key_sha256 == signer_key:
             self._checks.passed("transaction", clause, "renewal, with a new key, of what this one led to")
             return None
         self._checks.failed("transaction", clause, "transactionID of a request for another key", "a new one")
         return self._refuse(Refusal.TRANSACTION_COLLISION)
 
-    def _judge_earlier(self, standing: Standing, signer_key: str) -> Decision | None:
+    def _judge_earlier(self, standing: Standing, signer_key: str, *, identical: bool) -> Decision | None:
         """Tell a repetition from a new attempt with the same key and transactionID."""
         record, clause = standing.record, "RFC 8894 2.2"
-        identical = record.message_sha256 == message_digest(self._application)
         if standing.status is TransactionStatus.PENDING and record.signer_key_sha256 == signer_key:
             self._checks.passed("transaction", clause, "the same request is still waiting")
             return Pend(checks=self._checks.made(), request_id=record.request_id)
@@ -416,5 +420,12 @@ def reply_recipient(recipient: Recipient, password: bytes | None = None) -> Reci
 
 
 def message_digest(application: Application) -> str:
-    """Return the SHA-256 of the pkiMessage as received, by which a repetition is known."""
-    return hashlib.sha256(application.opened.message.unverified.raw).hexdigest()
+    """Return the SHA-256 by which a repetition is known: of the signed attributes, and of who signed.
+
+    Not of the octets as received: whoever copies a message can change what its signature does not
+    cover, as the bag of certificates and the order of the attributes.
+    """
+    message = application.opened.message
+    signed = der.Reader(message.unverified.signed_attributes_der).elements()
+    covered = der.set_of(attribute.raw for attribute in signed)
+    return hashlib.sha256(covered + message.signer.public_key_der).hexdigest()

@@ -50,13 +50,13 @@ _TRANSACTION = [
 ]
 _SELECT_TRANSACTION = select(scep_transactions.c.id, *(scep_transactions.c[name] for name in _TRANSACTION))
 _ADD_TRANSACTION = Statement(insert(scep_transactions).returning(scep_transactions.c.id), _TRANSACTION)
-_LATEST = Statement(
-    _SELECT_TRANSACTION.where(
-        scep_transactions.c.endpoint == bindparam("wanted_endpoint"),
-        scep_transactions.c.transaction_id == bindparam("wanted_id"),
-    )
-    .order_by(scep_transactions.c.generation.desc())
-    .limit(1)
+_GENERATIONS = _SELECT_TRANSACTION.where(
+    scep_transactions.c.endpoint == bindparam("wanted_endpoint"),
+    scep_transactions.c.transaction_id == bindparam("wanted_id"),
+).order_by(scep_transactions.c.generation.desc())
+_LATEST = Statement(_GENERATIONS.limit(1))
+_REPEATED = Statement(
+    _GENERATIONS.where(scep_transactions.c.message_sha256 == bindparam("wanted_message")).limit(1)
 )
 _OF_REQUEST = Statement(
     _SELECT_TRANSACTION.where(scep_transactions.c.request_id == bindparam("wanted_id")).order_by(
@@ -147,6 +147,18 @@ class TransactionRows(Rows):
     def scep_transaction(self, endpoint: str, transaction_id: str) -> TransactionRecord | None:
         """Return the latest generation of a transaction."""
         row = self._one(_LATEST, {"wanted_endpoint": endpoint, "wanted_id": transaction_id})
+        return None if row is None else _transaction(row)
+
+    def repeated_scep_transaction(
+        self, endpoint: str, transaction_id: str, message_sha256: str
+    ) -> TransactionRecord | None:
+        """Return the latest generation of a transaction that began with this very message."""
+        wanted = {
+            "wanted_endpoint": endpoint,
+            "wanted_id": transaction_id,
+            "wanted_message": message_sha256,
+        }
+        row = self._one(_REPEATED, wanted)
         return None if row is None else _transaction(row)
 
     def add_scep_transaction(self, transaction: NewTransaction) -> TransactionRecord:

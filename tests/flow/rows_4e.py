@@ -119,6 +119,11 @@ def _revoked_then_anew(bench: Bench) -> PkiRequest:
 def _repetition_rows() -> Iterator[Row]:
     yield Row("N100", "identical", repeated(), AGAIN)
     yield Row("N100", "identical-third", _third_time, AGAIN)
+    yield Row("N100", "identical-after-a-later-one", _overtaken(), AGAIN)
+    yield Row("N101", "altered-outside-the-signature", _altered, BAD_REQUEST, fresh=True)
+    yield Row(
+        "N101", "renewal-after-a-later-one", _overtaken(after=timedelta(days=2)), BAD_REQUEST, fresh=True
+    )
     month = timedelta(days=30)
     yield Row(
         "N101", "after-30-days", repeated(after=lambda b, _: b.desk.advance(month)), BAD_REQUEST, fresh=True
@@ -138,6 +143,30 @@ def _repetition_rows() -> Iterator[Row]:
     yield Row("1D-5", "revoked", _revoked_then_anew, ANEW)
     yield Row("1D-7", "corrected", _corrected, Success())
     yield Row("1D-12", "lost-reply", repeated(), AGAIN)
+
+
+def _overtaken(*, after: timedelta = timedelta(0)) -> Build:
+    """Return a builder that repeats a renewal of a key after the next renewal of the same key."""
+
+    def build(bench: Bench) -> PkiRequest:
+        old = bench.enrol()
+        csr = {"key": old.key, "subject": old.subject}
+        renewed = bench.enrolled(bench.renewal(old, csr=csr))
+        bench.enrolled(bench.renewal(renewed, csr=csr))
+        bench.desk.advance(after)
+        return replace(renewed.request, prior=(renewed.certificate,))
+
+    return build
+
+
+def _altered(bench: Bench) -> PkiRequest:
+    """An old renewal with another certificate beside the signer's, which no signature covers."""
+    first = bench.enrolled(bench.renewal(bench.enrol()))
+    bench.desk.advance(timedelta(days=2))
+    forged = first.request.forged
+    assert forged is not None
+    beside = replace(forged, certificates=(forged.certificate, bench.authority_certificate))
+    return replace(first.request.with_message(beside.encode()), prior=(first.certificate,))
 
 
 def _third_time(bench: Bench) -> PkiRequest:

@@ -141,7 +141,7 @@ class Bench:
         self._numbers = itertools.count(1)
         self._bundle: list[bytes] = []
         self._watch: sqlite3.Connection | None = None
-        self._tables: list[str] = []
+        self._tables: dict[str, str] = {}
 
     # -- what a client knows -----------------------------------------------------------
 
@@ -383,18 +383,18 @@ class Bench:
             raise AssertionError("the lab under test has no database file to look into")
         if self._watch is None:
             self._watch = sqlite3.connect(f"file:{self.desk.database}?mode=ro", uri=True)
-            names = self._watch.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-            self._tables = [name for (name,) in names]
+            found = self._watch.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+            self._tables = {name: "0" if "WITHOUT ROWID" in sql else "MAX(rowid)" for name, sql in found}
         tables = {
-            name: self._watch.execute(f'SELECT COUNT(*), COALESCE(MAX(rowid), 0) FROM "{name}"').fetchone()
-            for name in self._tables
+            name: self._watch.execute(f'SELECT COUNT(*), COALESCE({newest}, 0) FROM "{name}"').fetchone()
+            for name, newest in self._tables.items()
         }
         version = self._watch.execute("PRAGMA data_version").fetchone()[0]
         return State(version, tables)
 
     def count(self, word: str) -> int:
-        """Return how many rows the table with this word in its name has."""
-        (rows,) = (rows for name, (rows, _) in self.state().tables.items() if word in name)
+        """Return how many rows the table has whose name ends in the plural of this word."""
+        (rows,) = (rows for name, (rows, _) in self.state().tables.items() if name.endswith(f"{word}s"))
         return rows
 
     def demand_unchanged(self, before: State) -> None:
