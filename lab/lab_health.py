@@ -27,7 +27,11 @@ class LabHealth:
         self._world = world
         self._publisher = publisher
         self._service = HealthService(
-            subjects=self._subjects, clock=world.clock, entropy=world.entropy, publisher=publisher
+            subjects=self._subjects,
+            clock=world.clock,
+            entropy=world.entropy,
+            publisher=publisher,
+            store=world.store,
         )
         self._making = threading.Lock()
         self._metrics: HealthMetrics | None = None

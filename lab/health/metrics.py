@@ -76,7 +76,7 @@ class HealthMetrics:
         health = _gauge(
             "ndes_lab_health", "0 OK, 1 Expiring, 2 anything worse, as PKIView would say.", _SOURCE_LABELS
         )
-        unread = {State.FAILED_TO_DOWNLOAD, State.UNREADABLE, State.MISSING}
+        unread = {State.FAILED_TO_DOWNLOAD, State.UNREADABLE, State.MISSING, State.DATABASE_UNAVAILABLE}
         for row in rows:
             up.add_metric(_source(row), 0 if unread & set(row.states) else 1)
             health.add_metric(_source(row), _SEVERITY.get(row.status, 2))

@@ -46,6 +46,7 @@ class State(Enum):
     REVOKED = "Revoked"
     MISSING = "Missing"
     PUBLICATION_FAILED = "PublicationFailed"
+    DATABASE_UNAVAILABLE = "DatabaseUnavailable"
 
     @property
     def is_warning(self) -> bool:
@@ -53,7 +54,7 @@ class State(Enum):
         return self in {State.EXPIRING, State.SCHEDULE_EXPIRED}
 
 
-RowKind = Literal["ca", "aia", "cdp", "delta", "ocsp", "ocsp-responder", "ra", "publication"]
+RowKind = Literal["ca", "aia", "cdp", "delta", "ocsp", "ocsp-responder", "ra", "publication", "database"]
 
 
 class HealthRow(BaseModel):

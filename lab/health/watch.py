@@ -17,7 +17,7 @@ from lab.trust import HttpUrlFetcher, UnreadableCertificate
 
 from .alerts import AlertBook, AlertStatus, condition_of_certificate, conditions_of
 from .examine import examine
-from .report import HealthReport, HealthRow, HealthWord, State
+from .report import HealthReport, HealthRow, HealthWord, State, word_of
 from .senders import Dispatcher, senders_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class HealthService:
         clock: the time that everything is judged at.
         entropy: makes nonces for OCSP.
         publisher: returns how publication goes.
+        store: the CA's database, which is asked whether it answers.
         make_fetcher: returns a fetcher that has fetched nothing yet.
 
     """
@@ -58,12 +59,14 @@ class HealthService:
         clock: Clock,
         entropy: Callable[[int], bytes],
         publisher: Callable[[], PublisherState] | None = None,
+        store: Store | None = None,
         make_fetcher: Callable[[], UrlFetcher] = HttpUrlFetcher,
     ) -> None:
         self._subjects = subjects
         self._clock = clock
         self._entropy = entropy
         self._publisher = publisher
+        self._store = store
         self._make_fetcher = make_fetcher
         self._looking = threading.Lock()
         self._last: HealthReport | None = None
@@ -79,11 +82,13 @@ class HealthService:
             report = examine(
                 self._subjects(), fetcher=self._make_fetcher(), at=self._clock.now(), entropy=self._entropy
             )
+            more = []
             if self._publisher is not None:
-                row = publication_row(self._publisher(), report)
-                report = report.model_copy(update={"rows": (*report.rows, row)})
-            self._last = report
-            return report
+                more.append(publication_row(self._publisher(), report))
+            if self._store is not None:
+                more.append(database_row(self._store, report))
+            self._last = report.model_copy(update={"rows": (*report.rows, *more)})
+            return self._last
 
     def recent(self) -> HealthReport:
         """Return a report that is at most half a minute old."""
@@ -114,6 +119,25 @@ def publication_row(state: PublisherState, report: HealthReport) -> HealthRow:
         states=(State.PUBLICATION_FAILED,),
         detail=f"{state.failures} failures in a row{since}, the last good files stay: {state.last_error}",
         next_publish=state.due,
+    )
+
+
+def database_row(store: Store, report: HealthReport) -> HealthRow:
+    """Return whether the database answers, as a row of the last CA."""
+    states: tuple[State, ...] = ()
+    detail = ""
+    try:
+        with store.reading() as transaction:
+            transaction.certificate(0)
+    except StoreUnavailable as error:
+        states, detail = (State.DATABASE_UNAVAILABLE,), str(error)
+    return HealthRow(
+        authority=report.rows[-1].authority if report.rows else "",
+        name="CA Database",
+        kind="database",
+        status=word_of(states),
+        states=states,
+        detail=detail,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ca_world import HandClock
@@ -22,6 +23,7 @@ from cryptography.x509 import ocsp
 from prometheus_client.parser import text_string_to_metric_families
 from revocation_samples import CDP, DELTA, OCSP, Web, answering, base, damaged, delta, responder
 
+from ca.records import StoreUnavailable
 from crl_publisher import PublisherState
 from lab import ScepLab
 from lab.admin.remote import RemoteDesk
@@ -29,7 +31,7 @@ from lab.commands.health import health
 from lab.health import AuthoritySubject, HealthReport, HealthRow, HealthWord, PkiSubjects, RaSubject, examine
 from lab.health.page import render_page
 from lab.health.report import State, time_states
-from lab.health.watch import publication_row
+from lab.health.watch import database_row, publication_row
 from lab.trust import X509Certificate
 
 NDES_LAB = Path(sys.executable).with_name("ndes-lab")
@@ -252,6 +254,14 @@ def test_failing_publication_is_an_error_that_says_since_when():
     assert row.status is HealthWord.ERROR
     assert "3 failures in a row since 2030-01-01 00:00:00Z" in row.detail
     assert "disk full" in row.detail
+
+
+def test_a_database_that_is_away_is_an_error_that_says_why():
+    def away():
+        raise StoreUnavailable("the disk is gone")
+
+    row = database_row(SimpleNamespace(reading=away), SmallPki().look())
+    assert (row.name, row.status, row.detail) == ("CA Database", HealthWord.ERROR, "the disk is gone")
 
 
 # -- a lab -----------------------------------------------------------------------------
