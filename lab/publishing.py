@@ -20,7 +20,7 @@ from ca.retention import forget_outlived
 from crl_publisher import CaCertificate, CaCertificates, PublicationRefused, SignedCrl, Superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from ca.authority import CertificateAuthority
@@ -131,6 +131,8 @@ class Publishing:
                 kind, due = self._next(authority)
                 if due <= now:
                     self._sign_and_publish(authority, kind)
+                else:  # what was signed may not have got to its place
+                    self._publish_signed(authority, self._latest(authority))
         forgotten = forget_outlived(self._world.store, self._world.pki.retention, now)
         if forgotten:
             _log.info(
@@ -161,10 +163,7 @@ class Publishing:
 
     def _sign_and_publish(self, authority: CertificateAuthority, kind: CrlKind) -> None:
         signed = authority.sign_crls(self._world.store, kind)
-        try:
-            self._world.publication.publish(*(_signed_crl(authority, record) for record in signed))
-        except Superseded:  # another process at the same folder was faster with a later one
-            _log.info("a later CRL is published already", issuer=_label(authority), number=signed[0].number)
+        self._publish_signed(authority, signed)
         for record in signed:
             _log.info(
                 "CRL published",
@@ -174,6 +173,12 @@ class Publishing:
                 entries=record.entries,
                 next=record.next_publish.isoformat(),
             )
+
+    def _publish_signed(self, authority: CertificateAuthority, signed: Iterable[CrlRecord]) -> None:
+        try:
+            self._world.publication.publish(*(_signed_crl(authority, record) for record in signed))
+        except Superseded:  # another process at the same folder was faster with a later one
+            _log.info("a later CRL is published already", issuer=_label(authority))
 
     def _tell(self) -> datetime:
         due = self.next_publication()
