@@ -295,13 +295,11 @@ class CertificateAuthority:
         return template
 
     def _verified(self, request: CertificateRequest) -> VerifiedRequest:
-        if isinstance(request, VerifiedRequest):
-            return request
-        return verify_request(
-            request,
-            allow_sha1=self._settings.accept_sha1_requests,
-            allow_md5=self._settings.accept_md5_requests,
-        )
+        sha1, md5 = self._settings.accept_sha1_requests, self._settings.accept_md5_requests
+        if not isinstance(request, VerifiedRequest):
+            return verify_request(request, allow_sha1=sha1, allow_md5=md5)
+        request.check_hashes(allow_sha1=sha1, allow_md5=md5)  # whoever verified may have allowed more
+        return request
 
     def _subject(self, request: VerifiedRequest, template: Template, requester: str) -> bytes:
         if not template.subject_name.enrollee_supplies_subject:

@@ -69,6 +69,11 @@ class VerifiedRequest(CertificateRequest):
     """A request whose signature proves possession of the private key (RFC 2986 3)."""
 
     public_key: PublicKeyInfo
+    hash_names: tuple[str, ...]  # of the signature; none where the scheme has its own
+
+    def check_hashes(self, *, allow_sha1: bool, allow_md5: bool) -> None:
+        """Raise BadRequestAlgorithm where the signature uses SHA-1 or MD5 and that is not allowed."""
+        _allow(self.hash_names, allow_sha1=allow_sha1, allow_md5=allow_md5)
 
 
 def sign_request(subject_der: bytes, key: SigningKey) -> bytes:
@@ -263,31 +268,35 @@ def verify_request(request: CertificateRequest, *, allow_sha1: bool, allow_md5: 
     except der.DerError as error:
         raise MalformedRequest(f"the signature algorithm cannot be read: {error}") from error
     key = info.load()
+    hash_names: tuple[str, ...] = ()
     if dotted == _ED25519:
         _check(request, key, ed25519.Ed25519PublicKey, None, None)
     elif dotted == oids.RSASSA_PSS:
         hash_name, mgf_hash_name, salt_length = _pss_parameters(parameters)
-        _allow(mgf_hash_name, allow_sha1=allow_sha1, allow_md5=allow_md5)
-        _allow(hash_name, allow_sha1=allow_sha1, allow_md5=allow_md5)
+        hash_names = (mgf_hash_name, hash_name)
+        _allow(hash_names, allow_sha1=allow_sha1, allow_md5=allow_md5)
         scheme = padding.PSS(padding.MGF1(_DIGESTS[mgf_hash_name]), salt_length)
         _check(request, key, rsa.RSAPublicKey, _DIGESTS[hash_name], scheme)
     elif dotted in _SIGNATURES:
         kind, hash_name = _SIGNATURES[dotted]
-        _allow(hash_name, allow_sha1=allow_sha1, allow_md5=allow_md5)
+        hash_names = (hash_name,)
+        _allow(hash_names, allow_sha1=allow_sha1, allow_md5=allow_md5)
         _check(request, key, kind, _DIGESTS[hash_name], _PKCS1)
     else:
         raise BadRequestAlgorithm(f"the request is signed with {dotted}, which is not known")
-    return VerifiedRequest(**{name: getattr(request, name) for name in _REQUEST_FIELDS}, public_key=info)
+    read = {name: getattr(request, name) for name in _REQUEST_FIELDS}
+    return VerifiedRequest(**read, public_key=info, hash_names=hash_names)
 
 
 _REQUEST_FIELDS: Final = tuple(item.name for item in fields(CertificateRequest))
 
 
-def _allow(hash_name: str, *, allow_sha1: bool, allow_md5: bool) -> None:
-    if (hash_name == "sha1" and not allow_sha1) or (hash_name == "md5" and not allow_md5):
-        raise BadRequestAlgorithm(
-            f"the request is signed with {hash_name.upper()}, which is not allowed here"
-        )
+def _allow(hash_names: tuple[str, ...], *, allow_sha1: bool, allow_md5: bool) -> None:
+    for hash_name, allowed in (("sha1", allow_sha1), ("md5", allow_md5)):
+        if hash_name in hash_names and not allowed:
+            raise BadRequestAlgorithm(
+                f"the request is signed with {hash_name.upper()}, which is not allowed here"
+            )
 
 
 def _check(

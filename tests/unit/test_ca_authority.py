@@ -31,7 +31,7 @@ from ca.authority import CertificateAuthority
 from ca.certificates import TbsCertificate, read_certificate, sign_certificate
 from ca.keys import KeyKind
 from ca.opening import open_authority, open_issuing_key, open_registration_keys
-from ca.pkcs10 import parse_request
+from ca.pkcs10 import parse_request, verify_request
 from ca.records import CertificateFilter, RequestStatus, RevocationReason
 from ca.templates import TemplateSet
 
@@ -48,6 +48,22 @@ def world(shared: CaWorld) -> CaWorld:
 
 
 # -- what is issued --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("digest", ["sha1", "md5"])
+def test_hashes_that_the_ca_does_not_accept_are_refused_whoever_verified(tmp_path: Path, digest: str) -> None:
+    request = parse_request(replace(CSR, digest=digest).encode())
+    generous = verify_request(request, allow_sha1=True, allow_md5=True)
+    with ca_world(tmp_path / "pki", **{f"accept_{digest}_requests": False}) as world:
+        for one in (request, generous):
+            with world.store.transaction() as transaction, pytest.raises(errors.BadRequestAlgorithm):
+                world.authority.prepare(
+                    transaction, one, template="SCEP-Client-Auth", requester="Authenticated Users"
+                )
+    with ca_world(tmp_path / "other") as world, world.store.transaction() as transaction:
+        world.authority.prepare(
+            transaction, generous, template="SCEP-Client-Auth", requester="Authenticated Users"
+        )
 
 
 def test_openssl_accepts_the_chain_with_crls_for_rsa_and_ec_leaves(world: CaWorld, tmp_path: Path) -> None:
