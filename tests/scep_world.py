@@ -82,7 +82,7 @@ def ca_key(name: str, kind: KeyKind = KeyKind.RSA_2048) -> PrivateKey:
 @functools.cache
 def client_keys() -> KeyPool:
     """Return the session's pool of client keys."""
-    return KeyPool(primes=24)
+    return KeyPool(primes=40)
 
 
 def make_certificate(
