@@ -112,7 +112,8 @@ def verify(
     anchors = _anchors(ca_files, pki, stores, system)
     distrusted = [found for path in distrusted_files for found in _certificates(path)]
     if pki is not None:
-        intermediates += _certificates(pki.issuing_certificate)
+        for generation in reversed(pki.issuing_generations()):
+            intermediates += _certificates(generation / "issuing.crt")
     if stores is not None:
         intermediates += stores.intermediate.certificates
         distrusted += stores.disallowed.certificates

@@ -6,7 +6,7 @@ Does not live here: what is looked at (`subjects`) and what the words mean (`rep
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lab.trust import (
@@ -48,14 +48,17 @@ def examine(
     entropy: Callable[[int], bytes] | None = None,
 ) -> HealthReport:
     """Return how everything is at the instant ``at``; ``entropy`` makes nonces for OCSP."""
-    urls = [url for one in subjects.authorities for url in (*one.aia_urls, *one.crl_urls)]
+    authorities = [
+        one for one in subjects.authorities if not (one.superseded and one.certificate.not_after < at)
+    ]
+    urls = [url for one in authorities for url in (*one.aia_urls, *one.crl_urls)]
     with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="health") as pool:
         list(pool.map(fetcher.fetch, dict.fromkeys(urls)))  # the answers are remembered by the fetcher
     rows: list[HealthRow] = []
-    for authority in subjects.authorities:
+    for authority in authorities:
         rows += _Look(authority=authority, fetcher=fetcher, at=at, entropy=entropy).rows()
     for subject in subjects.ra:
-        issuer = _issuer_of(subject, subjects.authorities)
+        issuer = _issuer_of(subject, authorities)
         rows.append(_Look(authority=issuer, fetcher=fetcher, at=at, entropy=None).ra_certificate(subject))
     return HealthReport(checked_at=at, rows=tuple(rows))
 
@@ -225,10 +228,9 @@ class _Look:
     def _ocsp(self, number: int, url: str) -> Iterator[HealthRow]:
         name = f"OCSP Location #{number}"
         own = self.authority.certificate
-        asked = next((one for one in self.authority.issued if issued_by(one, own)), None)
-        if asked is None:
-            yield self._row(name, "ocsp", (State.MISSING,), "there is no certificate to ask about", url=url)
-            return
+        issued = next((one for one in self.authority.issued if issued_by(one, own)), None)
+        # A CA that has issued nothing yet is asked about a certificate that does not exist.
+        asked = issued or replace(own, issuer=own.subject, issuer_der=own.subject_der, serial_number=1)
         nonce = None if self.entropy is None else self.entropy(_NONCE_OCTETS)
         question = OcspQuestion(certificate=asked, issuer=own, nonce=nonce)
         fetched = self.fetcher.post(url, question.encode(), REQUEST_MEDIA_TYPE)
@@ -243,7 +245,7 @@ class _Look:
             state = State.EXPIRED if error.outcome == "Expired" else State.INVALID_RESPONSE
             yield self._row(name, "ocsp", (state,), str(error), url=url)
             return
-        yield self._answer_row(name, url, fetched, asked, answer)
+        yield self._answer_row(name, url, fetched, issued, answer)
         if answer.responder.der != own.der:
             yield self._certificate_row(
                 f"OCSP Responder Certificate #{number}",
@@ -254,16 +256,16 @@ class _Look:
             )
 
     def _answer_row(
-        self, name: str, url: str, fetched: Fetched, asked: X509Certificate, answer: OcspAnswer
+        self, name: str, url: str, fetched: Fetched, asked: X509Certificate | None, answer: OcspAnswer
     ) -> HealthRow:
         states = time_states(answer.this_update, answer.next_update, self.at)
-        if answer.status is OcspStatus.UNKNOWN:
+        if answer.status is OcspStatus.UNKNOWN and asked is not None:
             states += (State.UNKNOWN_CERTIFICATE,)
         return self._row(
             name,
             "ocsp",
             states,
-            f"says {answer.status.value} of {asked.subject}",
+            f"says {answer.status.value} of {'nothing issued' if asked is None else asked.subject}",
             url=url,
             seconds=fetched.elapsed.total_seconds(),
             issuer=answer.responder.subject,

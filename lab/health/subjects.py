@@ -31,6 +31,7 @@ class AuthoritySubject:
     certificate: X509Certificate
     issuer: X509Certificate | None
     generation: int = 0  # of the CA's certificate: how often it was renewed
+    superseded: bool = False  # by a later generation; nobody misses it once it has ended
     issued: tuple[X509Certificate, ...] = ()
     more_aia_urls: tuple[str, ...] = ()
     more_crl_urls: tuple[str, ...] = ()
@@ -104,6 +105,7 @@ def subjects_of_folder(folder: PkiFolder) -> PkiSubjects:
                     certificate=certificate,
                     issuer=root,
                     generation=generation,
+                    superseded=generation + 1 < len(issuing),
                     issued=tuple(one for one in found if issued_by(one, certificate)),
                 )
                 for generation, certificate in enumerate(issuing)

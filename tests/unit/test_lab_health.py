@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 from ca_world import HandClock
@@ -23,7 +26,10 @@ from cryptography.x509 import ocsp
 from prometheus_client.parser import text_string_to_metric_families
 from revocation_samples import CDP, DELTA, OCSP, Web, answering, base, damaged, delta, responder
 
+from ca.folders import PkiFolder
 from ca.records import StoreUnavailable
+from ca.renewal import renew_issuing
+from ca.root import OfflineRoot
 from crl_publisher import PublisherState
 from lab import ScepLab
 from lab.admin.remote import RemoteDesk
@@ -32,6 +38,8 @@ from lab.health import AuthoritySubject, HealthReport, HealthRow, HealthWord, Pk
 from lab.health.page import render_page
 from lab.health.report import State, time_states
 from lab.health.watch import database_row, publication_row
+from lab.running import RunningLab
+from lab.settings import LabSettings
 from lab.trust import X509Certificate
 
 NDES_LAB = Path(sys.executable).with_name("ndes-lab")
@@ -412,6 +420,52 @@ def test_a_withdrawn_crl_is_unable_to_download(scep_lab):
     assert row.status is HealthWord.UNABLE_TO_DOWNLOAD
     assert "HTTP_E_STATUS_NOT_FOUND 0x80190194" in row.detail
     assert re.search(r'x509_source_up\{[^}]*Issuing CA: CDP Location #1"\} 0\.0', metrics)
+
+
+def test_every_certificate_of_a_renewed_ca_has_its_rows_until_it_has_ended(tmp_path):
+    clock, folder = HandClock(), PkiFolder(tmp_path / "pki")
+
+    def running_lab(pki_port):
+        settings = LabSettings.model_validate(
+            {
+                "server": {"port": 0, "pki_port": pki_port},
+                "admin": {"port": 0},
+                "alerts": {"enabled": False},
+            }
+        )
+        return contextlib.closing(
+            Stopping(RunningLab(settings, folder.path, clock=clock, entropy=os.urandom, durable=False))
+        )
+
+    with running_lab(0) as first:
+        pki = first.lab.world.pki
+    clock.advance(days=365)
+    for fresh in (True, False):
+        root = OfflineRoot.open(folder, pki, clock=clock)
+        renew_issuing(folder, pki, root=root, entropy=os.urandom, new_key=fresh)
+    root = OfflineRoot.open(folder, pki, clock=clock)
+    root.sign_crl()
+    with running_lab(urlsplit(pki.public_url).port) as renewed:
+        report = renewed.lab.health.look()
+        clock.advance(days=4 * 365 + 2)
+        later = renewed.lab.health.look()
+    assert report.status == "OK", [(row.source, row.states, row.detail) for row in report.rows if row.states]
+    names = [row.source for row in report.rows]
+    assert len(set(names)) == len(names)
+    for generation in ("", " (1)", " (2)"):
+        assert f"NDES Lab Test Issuing CA{generation}: CA Certificate" in names
+    assert "NDES Lab Test Issuing CA: CA Certificate" not in {row.source for row in later.rows}
+    assert "NDES Lab Test Issuing CA (1): CA Certificate" in {row.source for row in later.rows}
+
+
+class Stopping:
+    """A running lab that can be closed."""
+
+    def __init__(self, lab):
+        self.lab = lab
+
+    def close(self):
+        self.lab.stop()
 
 
 # -- the command -----------------------------------------------------------------------
