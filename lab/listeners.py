@@ -21,6 +21,7 @@ import re
 import socket
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from http.client import HTTPConnection as Client
 from http.client import HTTPException
@@ -33,6 +34,7 @@ from cheroot.workers.threadpool import ThreadPool
 from scep_server.exchange import CONNECTION_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 SERVER_NAME = "ndes-lab"
@@ -77,6 +79,7 @@ class Listener:
         self.host = host
         self._server = _Server((host, port), limits or ListenerLimits())
         self._thread: threading.Thread | None = None
+        self._question = f"/{uuid.uuid4()}"  # of `answers`; nobody else knows it
         try:
             self._server.prepare()
         except OSError as error:
@@ -86,7 +89,14 @@ class Listener:
 
     def serve(self, application: WSGIApplication) -> None:
         """Serve ``application`` in the background from now on."""
-        self._server.wsgi_app = application
+
+        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            if environ["PATH_INFO"] != self._question:
+                return application(environ, start_response)
+            start_response("200 OK", [("Content-Length", "0")])
+            return []
+
+        self._server.wsgi_app = answer
         self._thread = threading.Thread(target=self._server.serve, name=f"{self.name} listener", daemon=True)
         self._thread.start()
 
@@ -105,12 +115,12 @@ class Listener:
         stopping.join()
         self._thread = None
 
-    def answers(self, path: str) -> bool:
-        """Return whether a GET of ``path`` is answered with anything below 500."""
+    def answers(self) -> bool:
+        """Return whether requests get through to a worker; the application hears nothing of the question."""
         client = Client(*self._reachable(), timeout=10)
         try:
-            client.request("GET", path)
-            return client.getresponse().status < 500
+            client.request("GET", self._question)
+            return client.getresponse().status == 200
         except (OSError, HTTPException):
             return False
         finally:

@@ -159,12 +159,8 @@ class RunningLab:
 
     def check_answers(self) -> None:
         """Ask each listener something; raises NotAnswering."""
-        for listener, path in (
-            (self._listeners.scep, "/"),
-            (self._listeners.pki, "/"),
-            (self._listeners.admin, "/health/live"),
-        ):
-            if not listener.answers(path):
+        for listener in (self._listeners.scep, self._listeners.pki, self._listeners.admin):
+            if not listener.answers():
                 raise NotAnswering(f"the {listener.name} listener on port {listener.port} does not answer")
 
     def stop(self) -> None:

@@ -281,6 +281,7 @@ def test_up_serves_until_a_signal_and_stops_cleanly(tmp_path: Path, number: sign
         out, err = process.stdout.read(), process.stderr.read()
     assert not ready.exists()
     assert "Traceback" not in err
+    assert "scep" not in err  # nobody has asked for anything yet, and our own question is no exchange
     for said in (facts.scep_url, facts.pki_url, facts.admin_url, facts.challenge):
         assert said in out
     for thumbprint in (facts.root_sha256, facts.root_sha1, facts.root_md5):
