@@ -5,6 +5,7 @@ Each function opens one thing, so that a process opens only what it needs.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -137,6 +138,15 @@ def open_root_crl(folder: PkiFolder) -> bytes:
     """Return the root's CRL (DER) as it was handed over last; raises NoPki, PkiUnreadable."""
     folder.require()
     return read_file(folder.issuing_root_crl)
+
+
+def open_public_url(folder: PkiFolder) -> str:
+    """Return where the ceremony was told that CRLs are published; raises NoPki, PkiUnreadable."""
+    folder.require()
+    try:
+        return str(json.loads(read_file(folder.minutes))["public_url"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise PkiUnreadable(f"{folder.minutes} does not say where the CA publishes") from error
 
 
 def root_locations(folder: PkiFolder, settings: PkiSettings) -> PublicationLocations:

@@ -82,17 +82,26 @@ def find_desk(
 
 
 def local_desk(settings: LabSettings, data_dir: Path) -> LocalDesk:
-    """Return the desk of the PKI in a folder."""
+    """Return the desk of the PKI in a folder.
+
+    What it issues names the address that the ceremony was told, unless the settings name another.
+    """
     from ca.clock import SystemClock
     from ca.folders import PkiFolder
+    from ca.opening import open_public_url
     from lab.admin.local import LocalDesk
     from lab.running import with_public_url
     from lab.settings import DEFAULT_PKI_PORT
     from lab.world import World
 
-    effective = with_public_url(settings, settings.server.pki_port or DEFAULT_PKI_PORT)
     folder = PkiFolder(data_dir)
     folder.require()
+    told = settings.pki.model_fields_set | settings.server.model_fields_set
+    if told & {"public_url", "host", "public_host", "pki_port"}:
+        effective = with_public_url(settings, settings.server.pki_port or DEFAULT_PKI_PORT)
+    else:
+        pki = settings.pki.model_copy(update={"public_url": open_public_url(folder)})
+        effective = settings.model_copy(update={"pki": pki})
     return LocalDesk(World(folder, effective, clock=SystemClock(), entropy=os.urandom), offline=True)
 
 

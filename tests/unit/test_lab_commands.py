@@ -238,6 +238,20 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr.strip() == f"Error: {tmp_path / 'file' / 'pki'}: Not a directory"
 
 
+def test_what_is_done_at_a_folder_names_where_the_ceremony_was_told_to_publish(tmp_path: Path) -> None:
+    folder = tmp_path / "pki"
+    assert run("init", "--data-dir", folder, "--pki-port", "9381").exit_code == 0
+    published = run("crl", "publish", "--json", "--data-dir", folder)
+    assert {crl["url"].rpartition("/CertEnroll/")[0] for crl in json.loads(published.stdout)} == {
+        "http://127.0.0.1:9381"
+    }
+    elsewhere = run("crl", "show", "--data-dir", folder, env={"NDES_LAB_SERVER__PKI_PORT": "9382"})
+    assert "http://127.0.0.1:9382/" in elsewhere.stdout
+    (folder / "ceremony" / "minutes.json").write_text("{}")
+    broken = run("crl", "show", "--data-dir", folder)
+    assert (broken.exit_code, broken.stderr.count("\n")) == (2, 1)
+
+
 # -- up, as a process ------------------------------------------------------------------
 
 
