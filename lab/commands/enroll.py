@@ -206,6 +206,11 @@ def _is_question(options: EnrollOptions) -> bool:
 
 def _client(options: EnrollOptions) -> ScepClient:
     unauthenticated = options.get_ca_caps or options.get_ca_cert
+    if not (options.ca_fingerprint or options.ca_file or options.insecure or unauthenticated):
+        raise click.UsageError(
+            "nothing authenticates the CA: give --ca-file or --ca-fingerprint, or --insecure to do without "
+            "(RFC 8894 2.1.1)"
+        )
     return ScepClient(
         HttpTransport(
             url=options.url,

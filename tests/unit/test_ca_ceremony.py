@@ -20,7 +20,7 @@ from ca.ceremony import hold_ceremony
 from ca.certificates import read_certificate
 from ca.errors import BadRequestStatus, NoSuchRequest
 from ca.folders import NoPki, PkiExists, PkiFolder, PkiUnreadable, read_certificate_file
-from ca.keys import KeyKind, UnusableKey
+from ca.keys import KeyKind, UnusableKey, read_key_file
 from ca.opening import (
     open_authority,
     open_challenge_digest_key,
@@ -60,10 +60,16 @@ def test_openssl_verifies_chain_and_crls_for_each_kind_of_key(
     with ca_world(tmp_path / "pki", **kinds) as world:
         for path in (world.folder.ra_signing_certificate, world.folder.ra_encryption_certificate):
             assert "OK" in openssl_verify(world, read_certificate_file(path), tmp_path)
-        for path, kind in ((world.folder.root_key, "root_key"), (world.folder.issuing_key, "issuing_key")):
-            text = path.read_text()
-            assert text.startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
-            assert kind
+        folder, settings = world.folder, world.settings
+        for path, passphrase, kind in (
+            (folder.root_key, folder.root_passphrase, settings.root_key),
+            (folder.issuing_key, folder.key_passphrase, settings.issuing_key),
+            (folder.ra_signing_key, folder.key_passphrase, settings.ra_key),
+            (folder.ra_encryption_key, folder.key_passphrase, settings.ra_key),
+        ):
+            assert path.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+            assert read_key_file(path, passphrase.read_bytes()).kind is kind
+        assert {name: getattr(settings, name) for name in kinds} == kinds
 
 
 def test_ra_certificates_are_those_of_ndes(tmp_path: Path) -> None:
