@@ -87,17 +87,18 @@ class Nginx:
         self.wait()
 
     def wait(self) -> None:
-        """Wait until a worker of this generation answers, and no older one does."""
+        """Wait until a worker of this generation answers and every older one has ended."""
         url = f"http://127.0.0.1:{self.ports['plain_port']}/"
-        deadline, in_a_row = monotonic() + 30, 0
-        while in_a_row < 3:
+        deadline = monotonic() + 30
+        while True:
             assert self.process is not None
             assert self.process.poll() is None, self.log
             assert monotonic() < deadline, self.log
             done = run([require_peer("curl"), "--silent", "--max-time", "5", url])
-            in_a_row = in_a_row + 1 if done.stdout == f"{self.generation}\n".encode() else 0
-            if not in_a_row:
-                sleep(0.05)
+            answers = done.stdout == f"{self.generation}\n".encode()
+            if answers and self.log.count("exited with code 0") == self.generation - 1:
+                return
+            sleep(0.05)
 
     def ask(self, url: str, enrolment: Enrolment) -> tuple[int, str]:
         """Show the enrolled certificate; return the HTTP status and what was answered."""
@@ -140,7 +141,7 @@ def nginx(folder: Path, *, trusted: bytes, crls: bytes) -> Iterator[Nginx]:
             server.wait()
             yield server
         finally:
-            server.process.send_signal(signal.SIGQUIT if server.process.poll() is None else 0)
+            server.process.send_signal(signal.SIGQUIT)  # nothing happens when it has ended already
             try:
                 server.process.wait(timeout=20)
             except subprocess.TimeoutExpired:
