@@ -81,6 +81,7 @@ def read_request(environ: Mapping[str, object], maximum_body_octets: int) -> Htt
         body_complete=body is not None and not read_short,
         remote_address=text.get("REMOTE_ADDR", ""),
         user_agent=text.get("HTTP_USER_AGENT", ""),
+        referer=text.get("HTTP_REFERER", ""),
         host=text.get("HTTP_HOST", ""),
         protocol=text.get("SERVER_PROTOCOL", ""),
         remote_port=text.get("REMOTE_PORT", ""),

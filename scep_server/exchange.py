@@ -65,6 +65,7 @@ class HttpExchangeRequest:
     body_complete: bool = True
     remote_address: str = ""
     user_agent: str = ""
+    referer: str = ""
     host: str = ""
     protocol: str = "HTTP/1.1"
     remote_port: str = ""

@@ -106,7 +106,7 @@ def render(exchange: Exchange, *, address: str, port: int) -> str:
         reply.user,
         request.remote_address,
         request.user_agent,
-        "",
+        request.referer,
         reply.status,
         reply.substatus,
         reply.win32_status,
@@ -117,5 +117,7 @@ def render(exchange: Exchange, *, address: str, port: int) -> str:
 
 def _field(text: str) -> str:
     """Return a field so that it stays one field on one line, whatever a stranger sent."""
-    kept = "".join(character if character.isprintable() else "+" for character in text[:_LONGEST_FIELD])
+    kept = text[:_LONGEST_FIELD]
+    if not kept.isprintable():
+        kept = "".join(character if character.isprintable() else "+" for character in kept)
     return kept.replace(" ", "+") or "-"

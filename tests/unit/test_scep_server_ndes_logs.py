@@ -140,7 +140,7 @@ def test_line_names_substatus_win32_status_and_user() -> None:
 
 @pytest.mark.parametrize("agent", ["a\r\n#Fields: forged", "tab\tand\x1b[31m", "\u2028"])
 def test_stranger_cannot_add_a_line_or_a_field(agent: str) -> None:
-    request = replace(exchange().request, user_agent=agent)
+    request = replace(exchange().request, user_agent=agent, referer=agent)
     line = render(exchange(request=request), address="-", port=1)
     assert len(line.splitlines()) == 1
     assert len(line.split(" ")) == len(FIELDS)
