@@ -8,14 +8,16 @@ Does not live here: the encoding (`ca.crls`), and when and where a CRL is publis
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from . import crls, der, extensions, oids
 from .errors import BadRequestStatus, InvalidCaCertificate
 from .records import CrlKind, CrlRecord, CrlSummary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from .certificates import CertificateInfo
@@ -26,12 +28,16 @@ if TYPE_CHECKING:
     from .settings import PkiSettings
 
 
+_PIECE: Final = 10_000  # entries
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Listing:
     """What is to be signed: entries of a snapshot, and what the CRL says about itself."""
 
     kind: CrlKind
-    entries: list[EncodedEntry]
+    count: int
+    entries: list[bytes]  # many joined in each: a million small objects take twice their octets
     timing: crls.CrlTiming
     extensions: tuple[ExtensionLike, ...]
 
@@ -133,9 +139,11 @@ class CrlIssuer:
             found.append(extensions.freshest_crl(places.delta_crl_urls))
         if places.published_crl_urls:
             found.append(extensions.published_crl_locations(places.published_crl_urls))
+        count, entries = _joined(transaction.encoded_entries(self._issuer, not_expired_at=since))
         return _Listing(
             kind=CrlKind.BASE,
-            entries=list(transaction.encoded_entries(self._issuer, not_expired_at=since)),
+            count=count,
+            entries=entries,
             timing=crls.crl_timing(now, self._settings.crl_schedule, not_beyond=self._certificate.not_after),
             extensions=(*found, *self._scope()),
         )
@@ -150,9 +158,11 @@ class CrlIssuer:
         changed = transaction.changed_entries(
             self._issuer, since_crl_number=base.number, not_expired_at=base.this_update
         )
+        count, entries = _joined(changed)
         return _Listing(
             kind=CrlKind.DELTA,
-            entries=list(changed),
+            count=count,
+            entries=entries,
             timing=crls.crl_timing(now, schedule, not_beyond=newest.next_update),
             extensions=(
                 crls.delta_crl_indicator(base.number),
@@ -194,6 +204,15 @@ class CrlIssuer:
             this_update=listing.timing.this_update,
             next_update=listing.timing.next_update,
             next_publish=listing.timing.next_publish,
-            entries=len(listing.entries),
+            entries=listing.count,
             der=crls.sign_crl(header, listing.entries, self._key),
         )
+
+
+def _joined(entries: Iterator[EncodedEntry]) -> tuple[int, list[bytes]]:
+    """Return how many entries there are, and their octets in pieces."""
+    count, pieces = 0, []
+    while piece := list(itertools.islice(entries, _PIECE)):
+        count += len(piece)
+        pieces.append(b"".join(piece))
+    return count, pieces

@@ -216,11 +216,11 @@ class CrlHeader:
         )
 
 
-def assemble_crl(header: CrlHeader, entries: Iterable[EncodedEntry], signature_algorithm_der: bytes) -> bytes:
+def assemble_crl(header: CrlHeader, entries: Iterable[bytes], signature_algorithm_der: bytes) -> bytes:
     """Return the TBSCertList (RFC 5280 5.1.2), in time linear in the number of entries.
 
-    Entries are taken in the given order and must name each serial number once. With none,
-    revokedCertificates is absent (5.1.2.6 MUST).
+    Entries are taken in the given order, one by one or many joined, and must name each serial number
+    once. With none, revokedCertificates is absent (5.1.2.6 MUST).
 
     Raises:
         ValueError: an extension is given twice (RFC 5280 4.2).
@@ -229,7 +229,8 @@ def assemble_crl(header: CrlHeader, entries: Iterable[EncodedEntry], signature_a
     extensions = header.all_extensions()
     if len({extension.oid for extension in extensions}) != len(extensions):
         raise ValueError(f"CRL {header.number} has an extension twice (RFC 5280 4.2)")
-    revoked = b"".join(entries)
+    revoked = entries if isinstance(entries, list) else list(entries)
+    length = sum(map(len, revoked))
     return _joined(
         der.SEQUENCE,
         der.integer(1),  # v2
@@ -237,13 +238,13 @@ def assemble_crl(header: CrlHeader, entries: Iterable[EncodedEntry], signature_a
         header.issuer_der,
         der.time(header.timing.this_update),
         der.time(header.timing.next_update),
-        _header(der.SEQUENCE, len(revoked)) if revoked else b"",
-        revoked,
+        _header(der.SEQUENCE, length) if revoked else b"",
+        *revoked,
         der.explicit(0, der.sequence(*map(_encoded_extension, extensions))),
     )
 
 
-def sign_crl(header: CrlHeader, entries: Iterable[EncodedEntry], key: SigningKey) -> bytes:
+def sign_crl(header: CrlHeader, entries: Iterable[bytes], key: SigningKey) -> bytes:
     """Return the CertificateList: assembled, and signed with the key's default digest."""
     tbs = assemble_crl(header, entries, key.signature_algorithm_der)
     return _joined(der.SEQUENCE, tbs, key.signature_algorithm_der, der.bit_string(key.sign(tbs)))

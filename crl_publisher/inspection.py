@@ -7,7 +7,7 @@ RFC 5280 is cited by clause.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -51,7 +51,7 @@ def read_crl(name: str, der: bytes) -> CrlFacts:
         PublicationRefused: unreadable, or without CRL number or nextUpdate.
 
     """
-    return _facts(name, _load_crl(name, der))
+    return _facts(name, _load_crl(name, der).crl)
 
 
 def inspect_crl(name: str, der: bytes, issuer: bytes, *, now: datetime) -> CrlFacts:
@@ -62,9 +62,10 @@ def inspect_crl(name: str, der: bytes, issuer: bytes, *, now: datetime) -> CrlFa
             not yet valid, or without a nextUpdate that lies ahead.
 
     """
-    crl = _load_crl(name, der)
+    signed = _load_crl(name, der)
+    crl = signed.crl
     signer = load_certificate(f"the issuer of {name}", issuer)
-    if not _signature_holds(crl, der, _public_key(name, signer)):
+    if not _signature_holds(signed, _public_key(name, signer)):
         raise PublicationRefused(
             f"{name}: the signature does not verify with the key of "
             f"{signer.subject.rfc4514_string()} (RFC 5280 5.1.1.3)"
@@ -155,16 +156,30 @@ def load_certificate(name: str, der: bytes) -> x509.Certificate:
         raise PublicationRefused(f"{name}: not a DER certificate: {error}") from error
 
 
-def _load_crl(name: str, der: bytes) -> x509.CertificateRevocationList:
+@dataclass(frozen=True, slots=True)
+class _SignedList:
+    """A CRL as the x509 module reads it, and the parts its signature is about."""
+
+    crl: x509.CertificateRevocationList
+    tbs: bytes  # tbsCertList as it is; a view, really
+    inner_algorithm: bytes
+    outer_algorithm: bytes
+
+
+def _load_crl(name: str, der: bytes) -> _SignedList:
     try:
         crl = x509.load_der_x509_crl(der)
-        outer = one(der, what="CertificateList")
-        outer.element(what="tbsCertList")
-        outer.element(what="signatureAlgorithm")
+        # A view, so that a list of a million entries is not copied at each step into it.
+        outer = one(cast("bytes", memoryview(der)), what="CertificateList")
+        tbs = outer.element(what="tbsCertList")
+        algorithm = outer.element(what="signatureAlgorithm").raw
         outer.bits("signatureValue")  # whole octets, which the x509 module does not insist on
+        inner = tbs.reader()
+        inner.optional(INTEGER)  # version
+        signature = inner.element(what="signature").raw
     except (*_UNREADABLE, DerError) as error:
         raise PublicationRefused(f"{name}: not a DER CRL: {error}") from error
-    return crl
+    return _SignedList(crl, tbs.raw, bytes(signature), bytes(algorithm))
 
 
 def _public_key(name: str, signer: x509.Certificate) -> CertificateIssuerPublicKeyTypes:
@@ -175,32 +190,27 @@ def _public_key(name: str, signer: x509.Certificate) -> CertificateIssuerPublicK
         raise PublicationRefused(f"{name}: the issuer's public key cannot be read: {error}") from error
 
 
-def _signature_holds(
-    crl: x509.CertificateRevocationList, der: bytes, key: CertificateIssuerPublicKeyTypes
-) -> bool:
+def _signature_holds(signed: _SignedList, key: CertificateIssuerPublicKeyTypes) -> bool:
     """Tell whether the signature is over the octets as they are, under one algorithm named twice.
 
     The x509 module encodes the list anew to verify it, which takes seconds where a million entries are
     on it; its own answer is taken for the kinds of keys that sign no long lists.
     """
+    crl = signed.crl
     try:
         if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             return crl.is_signature_valid(key)
-        outer = one(der, what="CertificateList")
-        tbs = outer.element(what="tbsCertList")
-        inner = tbs.reader()
-        inner.optional(INTEGER)  # version
-        if inner.element(what="signature").raw != outer.element(what="signatureAlgorithm").raw:
+        if signed.inner_algorithm != signed.outer_algorithm:
             return False
         parameters = crl.signature_algorithm_parameters
         if isinstance(key, rsa.RSAPublicKey):
             if not isinstance(parameters, padding.PKCS1v15 | padding.PSS) or not crl.signature_hash_algorithm:
                 return False
-            key.verify(crl.signature, tbs.raw, parameters, crl.signature_hash_algorithm)
+            key.verify(crl.signature, signed.tbs, parameters, crl.signature_hash_algorithm)
         else:
             if not isinstance(parameters, ec.ECDSA):
                 return False
-            key.verify(crl.signature, tbs.raw, parameters)
+            key.verify(crl.signature, signed.tbs, parameters)
     except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
         return False
     return True
