@@ -103,6 +103,7 @@ class Publication:
         self._durable = durable
         self._publishing = threading.Lock()
         self._cache: dict[str, tuple[tuple[int, int, int], PublishedFile]] = {}
+        self._facts: dict[str, tuple[str, CrlFacts]] = {}  # by name, with the validator of the file
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self._exclusively():
             for leftover in folder.glob(".*.tmp"):
@@ -172,7 +173,12 @@ class Publication:
 
         """
         file = self.find(name)
-        return None if file is None else read_crl(name, file.content)
+        if file is None:
+            return None
+        known = self._facts.get(file.name)
+        if known is None or known[0] != file.etag:  # a list of a million entries is read once
+            known = self._facts[file.name] = file.etag, read_crl(name, file.content)
+        return known[1]
 
     def withdraw(self) -> None:
         """Remove every published file: the folder is as new.
