@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from . import names
+from . import names, oids
+from .extensions import UPN, BadExtension, find, read_general_names
 from .records import ChallengeKind, ChallengeRecord, NewChallenge
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from .clock import Clock
+    from .extensions import Extension
     from .records import StoreTransaction
 
 _NONCE_SIZE: Final = 12
@@ -147,7 +149,13 @@ class ChallengeBook:
         return IssuedChallenge(password=text, record=record)
 
     def examine(
-        self, transaction: StoreTransaction, password: bytes | None, *, subject: str, endpoint: str
+        self,
+        transaction: StoreTransaction,
+        password: bytes | None,
+        *,
+        subject: str,
+        endpoint: str,
+        extensions: Sequence[Extension] = (),
     ) -> ChallengeFinding:
         """Return what a password is worth; writes nothing.
 
@@ -159,6 +167,8 @@ class ChallengeBook:
             password: content octets of challengePassword, or None.
             subject: RFC 4514 text of the request's subject.
             endpoint: name of the endpoint the request came to.
+            extensions: what the request asks for. A challenge bound to a subject covers only
+                subjectAltNames that repeat a value of that subject, such as the DNS name in its CN.
 
         """
         digest = self._digest(_normalised(password or b""))
@@ -167,7 +177,14 @@ class ChallengeBook:
             return ChallengeFinding(verdict=ChallengeVerdict.ABSENT)
         if record is None or not hmac.compare_digest(record.digest, digest):
             return ChallengeFinding(verdict=ChallengeVerdict.UNKNOWN)
-        return ChallengeFinding(verdict=self._judged(record, subject, endpoint), record=record)
+        verdict = self._judged(record, subject, endpoint)
+        if (
+            verdict is ChallengeVerdict.ACCEPTED
+            and record.subject is not None
+            and not _repeats_subject(extensions, record.subject)
+        ):
+            verdict = ChallengeVerdict.WRONG_SUBJECT
+        return ChallengeFinding(verdict=verdict, record=record)
 
     def _judged(self, record: ChallengeRecord, subject: str, endpoint: str) -> ChallengeVerdict:
         if record.revoked_at is not None:
@@ -246,3 +263,23 @@ def _normalised(octets: bytes) -> bytes:
     except UnicodeDecodeError:
         return octets.decode("latin-1").encode()
     return octets
+
+
+def _repeats_subject(extensions: Sequence[Extension], subject: str) -> bool:
+    """Tell whether every name in subjectAltName says again what the subject says.
+
+    Otherwise whoever holds the challenge of one device could have another's DNS name or UPN certified
+    beside it. A subjectAltName that cannot be read repeats nothing.
+    """
+    wanted = find(extensions, oids.SUBJECT_ALT_NAME)
+    if wanted is None:
+        return True
+    values = {attribute.text.casefold() for attribute in names.attributes(names.build_name(subject))}
+    try:
+        found = read_general_names(wanted.value)
+    except BadExtension:
+        return False
+    return all(
+        name.kind in ("dns", "email", "upn", "ip") and name.text.removeprefix(f"{UPN}=").casefold() in values
+        for name in found
+    )

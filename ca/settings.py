@@ -123,9 +123,9 @@ class RetentionSettings(BaseModel):
         description="How long a challenge is kept after it was spent, revoked or ran out",
     )
     scep_transactions: Interval = Field(
-        default=Period(180, PeriodUnit.DAYS),
-        description="How long a SCEP transaction that is not pending is kept: so long does a client that "
-        "repeats its request get the same answer",
+        default=Period(3, PeriodUnit.YEARS),
+        description="How long a SCEP transaction that is not pending is kept: so long is a recorded request "
+        "known again, so longer than certificates live",
     )
 
 

@@ -57,6 +57,7 @@ class BookedChallenges:
             application.request.challenge_password,
             subject=application.request.subject,
             endpoint=application.endpoint_name,
+            extensions=application.request.extensions,
         )
 
     def examine_renewal(

@@ -115,7 +115,11 @@ class BookedModule:
         request = parse_request(csr)
         with self._context.store.reading() as transaction:
             found = self._context.book.examine(
-                transaction, request.challenge_password, subject=request.subject, endpoint=DEFAULT_ENDPOINT
+                transaction,
+                request.challenge_password,
+                subject=request.subject,
+                endpoint=DEFAULT_ENDPOINT,
+                extensions=request.extensions,
             )
         return found.verdict is ChallengeVerdict.ACCEPTED
 
@@ -136,6 +140,7 @@ class BookedModule:
             application.request.challenge_password,
             subject=application.request.subject,
             endpoint=application.endpoint_name,
+            extensions=application.request.extensions,
         )
 
 

@@ -16,6 +16,7 @@ import pytest
 from store_samples import NOW
 
 from ca.challenges import ChallengeBook, ChallengeVerdict
+from ca.extensions import GeneralName, subject_alt_name
 from ca.records import AlreadyExists, ChallengeKind, NewChallenge, StoreTransaction
 from ca.store import SqlStore
 
@@ -266,3 +267,31 @@ def test_database_and_texts_never_hold_the_password(path: Path, clock: MovableCl
     for text in (dump, repr(issued), repr(finding), repr(book)):
         assert "correct horse battery" not in text
         assert b"correct horse battery".hex() not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ([], ChallengeVerdict.ACCEPTED),
+        (["device.example"], ChallengeVerdict.ACCEPTED),
+        (["DEVICE.example"], ChallengeVerdict.ACCEPTED),
+        (["dc1.corp.example"], ChallengeVerdict.WRONG_SUBJECT),
+        (["device.example", "dc1.corp.example"], ChallengeVerdict.WRONG_SUBJECT),
+    ],
+)
+def test_a_bound_challenge_covers_only_names_that_repeat_its_subject(
+    book: ChallengeBook, transaction: StoreTransaction, wanted: list[str], expected: ChallengeVerdict
+) -> None:
+    names = [GeneralName(2, text.encode(), text) for text in wanted]
+    asked = (subject_alt_name(names),) if names else ()
+    subject = "CN=device.example,O=Example"
+    issued = book.new(transaction, validity=HOUR, subject=subject)
+    finding = book.examine(
+        transaction, issued.password.encode(), subject=subject, endpoint="default", extensions=asked
+    )
+    assert finding.verdict is expected
+    unbound = book.new(transaction, validity=HOUR)
+    anyone = book.examine(
+        transaction, unbound.password.encode(), subject=subject, endpoint="default", extensions=asked
+    )
+    assert anyone.verdict is ChallengeVerdict.ACCEPTED
