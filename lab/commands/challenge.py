@@ -19,7 +19,11 @@ def challenge() -> None:
 
 
 @challenge.command("new")
-@click.option("--subject", metavar="DN", help="Good for this subject only (RFC 4514).")
+@click.option(
+    "--subject",
+    metavar="DN",
+    help="Good for this subject only (RFC 4514), and for alternative names that repeat it.",
+)
 @click.option("--template", metavar="NAME", help="Issue under this template.")
 @click.option("--endpoint", metavar="NAME", help="Good at this endpoint only.")
 @click.option("--label", default="", help="A word for people.")
