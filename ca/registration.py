@@ -16,7 +16,7 @@ from .ceremony import ADMINISTRATORS, ENCRYPTION_TEMPLATE, SIGNING_TEMPLATE, adm
 from .certificates import BadCertificate, CertificateInfo, read_certificate
 from .folders import PRIVATE, PUBLIC, PkiUnreadable, read_certificate_file, replace_file, to_pem
 from .keys import PrivateKey, UnusableKey, generate_key, read_key_file
-from .names import build_name, common_name
+from .names import build_name
 from .opening import KeyAndCertificate, open_issuing_key, open_root_certificate, serving_passphrase
 from .pkcs10 import parse_request, sign_request
 from .settings import PublicationLocations
@@ -110,7 +110,7 @@ class RegistrationDesk:
             templates=TemplateSet.load(self._folder.templates),
             clock=self._clock,
             entropy=self._entropy,
-            locations=PublicationLocations.of(self._settings, self._common_name(pair), ocsp=True),
+            locations=PublicationLocations.of_certificate(self._settings, pair.certificate, ocsp=True),
             settings=administrators_settings(self._settings),
         )
         key = key or generate_key(self._settings.ra_key)
@@ -172,10 +172,6 @@ class RegistrationDesk:
     def _present_key(self, role: RaRole) -> PrivateKey:
         passphrase = serving_passphrase(self._folder, self._settings)
         return read_key_file(self._files.key(role), passphrase)
-
-    @staticmethod
-    def _common_name(pair: KeyAndCertificate) -> str:
-        return common_name(pair.certificate.subject_der)
 
 
 def retired_keys(folder: PkiFolder, settings: PkiSettings) -> tuple[KeyAndCertificate, ...]:

@@ -231,7 +231,8 @@ def _revoke_listed(desk: Desk, content: str, reason: str, publish: str, *, as_js
     if as_json:
         print_json({"revoked": len(listed), "crls": [one.model_dump(mode="json") for one in crls]})
         return
-    click.echo(f"{len(listed)} certificates are revoked.")
+    number = len(listed)
+    click.echo("1 certificate is done." if number == 1 else f"All {number} certificates are done.")
     if publish == "none":
         click.echo("The next CRL says so.")
 
