@@ -14,6 +14,7 @@ from ._settings import config_option, data_dir_option, load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ca.folders import PkiFolder
     from lab.admin import Desk
     from lab.admin.local import LocalDesk
     from lab.settings import LabSettings
@@ -82,27 +83,32 @@ def find_desk(
 
 
 def local_desk(settings: LabSettings, data_dir: Path) -> LocalDesk:
-    """Return the desk of the PKI in a folder.
-
-    What it issues names the address that the ceremony was told, unless the settings name another.
-    """
+    """Return the desk of the PKI in a folder."""
     from ca.clock import SystemClock
     from ca.folders import PkiFolder
-    from ca.opening import open_public_url
     from lab.admin.local import LocalDesk
-    from lab.running import with_public_url
-    from lab.settings import DEFAULT_PKI_PORT
     from lab.world import World
 
     folder = PkiFolder(data_dir)
+    effective = settings_of(settings, folder)
+    return LocalDesk(World(folder, effective, clock=SystemClock(), entropy=os.urandom), offline=True)
+
+
+def settings_of(settings: LabSettings, folder: PkiFolder) -> LabSettings:
+    """Return the settings for work at a folder.
+
+    What is issued names the address that the ceremony was told, unless the settings name another.
+    """
+    from ca.opening import open_public_url
+    from lab.running import with_public_url
+    from lab.settings import DEFAULT_PKI_PORT
+
     folder.require()
     told = settings.pki.model_fields_set | settings.server.model_fields_set
     if told & {"public_url", "host", "public_host", "pki_port"}:
-        effective = with_public_url(settings, settings.server.pki_port or DEFAULT_PKI_PORT)
-    else:
-        pki = settings.pki.model_copy(update={"public_url": open_public_url(folder)})
-        effective = settings.model_copy(update={"pki": pki})
-    return LocalDesk(World(folder, effective, clock=SystemClock(), entropy=os.urandom), offline=True)
+        return with_public_url(settings, settings.server.pki_port or DEFAULT_PKI_PORT)
+    pki = settings.pki.model_copy(update={"public_url": open_public_url(folder)})
+    return settings.model_copy(update={"pki": pki})
 
 
 def _given(parameter: str) -> bool:

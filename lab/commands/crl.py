@@ -67,12 +67,13 @@ def sign_root(
     from ca.root import OfflineRoot
     from lab.settings import DEFAULT_DATA_DIR
 
-    from ._desk import local_desk
+    from ._desk import local_desk, settings_of
 
     settings = load(config, server__data_dir=data_dir).settings
     folder = PkiFolder(settings.server.data_dir or DEFAULT_DATA_DIR)
     passphrase = None if passphrase_file is None else passphrase_file.read().strip()
-    OfflineRoot.open(folder, settings.pki, clock=SystemClock(), passphrase=passphrase).sign_crl()
+    pki = settings_of(settings, folder).pki
+    OfflineRoot.open(folder, pki, clock=SystemClock(), passphrase=passphrase).sign_crl()
     desk = local_desk(settings, folder.path)
     try:
         desk.publish_handed_over()

@@ -90,13 +90,13 @@ def activate_ca(data_dir: Path | None, config: Path | None, as_json: bool) -> No
 
 def _folder(data_dir: Path | None, config: Path | None) -> tuple[PkiFolder, LabSettings]:
     from ca.folders import PkiFolder
-    from lab.running import with_public_url
-    from lab.settings import DEFAULT_DATA_DIR, DEFAULT_PKI_PORT
+    from lab.settings import DEFAULT_DATA_DIR
+
+    from ._desk import settings_of
 
     settings = load(config, server__data_dir=data_dir).settings
     folder = PkiFolder(settings.server.data_dir or DEFAULT_DATA_DIR)
-    folder.require()
-    return folder, with_public_url(settings, settings.server.pki_port or DEFAULT_PKI_PORT)
+    return folder, settings_of(settings, folder)
 
 
 def _finish(folder: PkiFolder, settings: LabSettings, *, as_json: bool, in_service: bool) -> None:

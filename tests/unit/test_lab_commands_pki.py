@@ -17,7 +17,7 @@ from lab.commands import main
 
 @pytest.fixture
 def folder(tmp_path: Path) -> PkiFolder:
-    made = CliRunner().invoke(main, ["init", "--data-dir", str(tmp_path / "pki")])
+    made = CliRunner().invoke(main, ["init", "--data-dir", str(tmp_path / "pki"), "--pki-port", "18181"])
     assert made.exit_code == 0, made.output
     return PkiFolder(tmp_path / "pki")
 
@@ -51,6 +51,10 @@ def test_renewal_shows_in_versions_and_publishes_what_it_brings(
     published = {file.name for file in folder.published.iterdir()}
     assert {f"{name}{part}.crl" for part in ("", "+", "(2)", "(2)+")} <= published
     assert {f"127.0.0.1_{name}{part}.crt" for part in ("", "(0-1)", "(2)")} <= published
+    present = x509.load_pem_x509_certificate(folder.issuing_certificate.read_bytes())
+    points = present.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert points[0].full_name is not None
+    assert points[0].full_name[0].value.startswith("http://127.0.0.1:18181/CertEnroll/")
     crl = x509.load_der_x509_crl((folder.published / f"{name}(2).crl").read_bytes())
     assert crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 1
 
