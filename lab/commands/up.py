@@ -123,7 +123,9 @@ def _serve(
             undo.callback(ready_file.unlink, missing_ok=True)
         click.echo(facts.model_dump_json() if as_json else _banner(facts, folder, durable))
         sys.stdout.flush()
-        ended.wait()
+        # Not for ever: a signal that comes just before the lock is taken wakes nobody who waits for it.
+        while not ended.wait(timeout=0.5):
+            pass
         click.echo("Stopping.", err=True)
 
 
