@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.pool import NullPool
 
 from ca.records import StoreUnavailable
@@ -49,6 +49,9 @@ class Backend(Protocol):
 
     def empty(self, connection: Connection) -> None:
         """Delete every row of every table; numbering starts again at 1."""
+
+    def number_on(self, connection: Connection) -> None:
+        """Have the next row of each table numbered after those that were written with their numbers."""
 
     def close(self) -> None:
         """Close every connection."""
@@ -143,6 +146,9 @@ class SqliteBackend:
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())
 
+    def number_on(self, connection: Connection) -> None:
+        """Leave it to SQLite, which counts from the largest number there is."""
+
     def close(self) -> None:
         """Close after the transaction that another thread is in, if one is."""
         if self._owner == threading.get_ident():
@@ -212,6 +218,15 @@ class PostgresqlBackend:
         """Truncate all tables in one statement."""
         names = ", ".join(table.name for table in metadata.sorted_tables)
         connection.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
+
+    def number_on(self, connection: Connection) -> None:
+        """Set the sequence of each table that has rows to its largest number."""
+        for table in metadata.sorted_tables:
+            for column in table.columns:
+                if column is table.autoincrement_column:
+                    sequence = func.pg_get_serial_sequence(table.name, column.name)
+                    numbered = select(func.setval(sequence, func.max(column))).having(func.count() > 0)
+                    connection.execute(numbered.select_from(table))
 
     def close(self) -> None:
         """Close the pool."""

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError
 
 from .certificates import CertificateRows
 from .challenges import ChallengeRows
+from .contents import read_contents, write_contents
 from .engines import PostgresqlBackend, SqliteBackend
 from .errors import store_error
 from .requests import RequestRows, TransactionRows
@@ -19,6 +20,7 @@ from .schema import bring_up
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .contents import StoreContents
     from .engines import Backend
 
 
@@ -97,11 +99,22 @@ class SqlStore:
         except self._backend.errors as error:
             raise store_error(error) from error
 
-    def reset(self) -> None:
-        """Forget everything; the schema stays, and ids start at 1 again."""
+    def contents(self) -> StoreContents:
+        """Return every row there is, to come back to by `reset`."""
+        try:
+            with self._backend.reading() as connection:
+                return read_contents(connection)
+        except self._backend.errors as error:
+            raise store_error(error) from error
+
+    def reset(self, to: StoreContents | None = None) -> None:
+        """Forget everything, or all but ``to``; the schema stays, and ids go on after those there are."""
         try:
             with self._backend.writing() as connection:
                 self._backend.empty(connection)
+                if to is not None:
+                    write_contents(connection, to)
+                    self._backend.number_on(connection)
         except self._backend.errors as error:
             raise store_error(error) from error
 

@@ -573,3 +573,26 @@ def test_reset_forgets_everything_and_counts_from_one(store: SqlStore) -> None:
         assert found is not None
         assert (found.id, found.certificate_id, found.challenge_id) == (1, 1, 1)
         assert transaction.add_request(new_request(1)).id == 1
+
+
+def test_reset_comes_back_to_what_was_kept_and_numbers_on_after_it(store: SqlStore) -> None:
+    with store.transaction() as transaction:
+        enrol(transaction, 1)
+        transaction.add_crl(crl(transaction.next_crl_number(ISSUER), CrlKind.BASE))
+    kept = store.contents()
+    assert {name for name, rows in kept.rows.items() if rows} >= {"certificates", "crls", "challenges"}
+    with store.transaction() as transaction:
+        enrol(transaction, 2)
+        transaction.revoke(1, HOLD)
+        transaction.add_crl(crl(transaction.next_crl_number(ISSUER), CrlKind.BASE))
+        transaction.add_request(new_request(1))
+    assert store.contents() != kept
+    store.reset(kept)
+    assert store.contents() == kept
+    with store.transaction() as transaction:
+        enrol(transaction, 2)
+        found = transaction.scep_transaction("default", "id 2")
+        assert found is not None
+        assert (found.id, found.certificate_id, found.challenge_id) == (2, 2, 2)
+        assert transaction.next_crl_number(ISSUER) == 2
+        assert transaction.add_request(new_request(1)).id == 1
