@@ -9,7 +9,7 @@ from base64 import b64encode
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, SerializationInfo
 
 from ca.records import (
     CertificateStatus,
@@ -38,14 +38,34 @@ PAGE_LIMIT = 1000
 BULK_LIMIT = 5000
 
 
-class _Model(BaseModel):
+Id = Annotated[int, Field(ge=1, lt=1 << 63, description="A number, as lists show it")]
+Selector = Annotated[
+    str,
+    Field(
+        max_length=200, description="A certificate's number, serial number, or SHA-1 or SHA-256 thumbprint"
+    ),
+]
+
+
+def _shown(secret: SecretStr, info: SerializationInfo) -> str:
+    """Return a secret as it is where the context says ``plain``, and stars anywhere else."""
+    plain = isinstance(info.context, dict) and info.context.get("plain") is True
+    return secret.get_secret_value() if plain else str(secret)
+
+
+Secret = Annotated[SecretStr, PlainSerializer(_shown, when_used="json")]
+
+
+class ApiModel(BaseModel):
+    """What the management API takes or gives: nothing unknown, nothing changed, no input in errors."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 # -- asked for -------------------------------------------------------------------------
 
 
-class ChallengeOrder(_Model):
+class ChallengeOrder(ApiModel):
     """A challenge to be made."""
 
     kind: ChallengeKind = ChallengeKind.ONE_TIME
@@ -56,12 +76,12 @@ class ChallengeOrder(_Model):
     template: str | None = Field(default=None, description="Template the request is issued under")
     endpoint: str | None = Field(default=None, description="Name of the only endpoint it is good for")
     label: Annotated[str, Field(max_length=200)] = ""
-    password: Annotated[SecretStr, Field(min_length=1, max_length=255)] | None = Field(
+    password: Annotated[Secret, Field(min_length=1, max_length=255)] | None = Field(
         default=None, description="The password itself; none: a random one"
     )
 
 
-class CertificateQuery(_Model):
+class CertificateQuery(ApiModel):
     """Which certificates to list, and which page."""
 
     status: CertificateStatus | None = None
@@ -72,7 +92,7 @@ class CertificateQuery(_Model):
     limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT)] = 100
 
 
-class RevocationOrder(_Model):
+class RevocationOrder(ApiModel):
     """A revocation; ``removeFromCRL`` takes a certificate off hold."""
 
     reason: ReasonName = "unspecified"
@@ -83,7 +103,7 @@ class RevocationOrder(_Model):
     )
 
 
-class BulkEntry(_Model):
+class BulkEntry(ApiModel):
     """One of many revocations; ``removeFromCRL`` takes a certificate off hold."""
 
     selector: Annotated[str, Field(max_length=200, description="Serial number or thumbprint")]
@@ -91,29 +111,47 @@ class BulkEntry(_Model):
     revoked_at: datetime | None = None
 
 
-class BulkOrder(_Model):
+class BulkOrder(ApiModel):
     """Many revocations, all or none."""
 
     entries: Annotated[tuple[BulkEntry, ...], Field(max_length=BULK_LIMIT)]
     dry_run: bool = Field(default=False, description="Only tell what would be in the way")
 
 
-class CrlOrder(_Model):
+class CrlOrder(ApiModel):
     """A CRL to be published."""
 
     kind: Literal["base", "delta"] = "base"
 
 
-class DenialOrder(_Model):
+class DenialOrder(ApiModel):
     """A denial of a request."""
 
     message: Annotated[str, Field(min_length=1, max_length=200)] = "Denied by administrator"
 
 
+class ChallengeQuery(ApiModel):
+    """Which challenges to list."""
+
+    usable: bool = Field(default=False, description="Only those that are still good for something")
+
+
+class RequestQuery(ApiModel):
+    """Which requests to list."""
+
+    status: RequestStatus | None = None
+
+
+class CrlQuery(ApiModel):
+    """What to tell of CRLs."""
+
+    pem: bool = Field(default=False, description="Also the CRLs themselves; they may be large")
+
+
 # -- given -----------------------------------------------------------------------------
 
 
-class ChallengeView(_Model):
+class ChallengeView(ApiModel):
     """A challenge, without its password."""
 
     id: int
@@ -155,14 +193,14 @@ class ChallengeView(_Model):
         )
 
 
-class NewChallengeView(_Model):
+class NewChallengeView(ApiModel):
     """A challenge just made: the only time its password is seen."""
 
     password: str = Field(repr=False)
     challenge: ChallengeView
 
 
-class CertificateView(_Model):
+class CertificateView(ApiModel):
     """A certificate."""
 
     id: int
@@ -201,7 +239,13 @@ class CertificateView(_Model):
         )
 
 
-class CertificatePage(_Model):
+class ChallengeList(ApiModel):
+    """Challenges, oldest first."""
+
+    challenges: tuple[ChallengeView, ...]
+
+
+class CertificatePage(ApiModel):
     """One page of certificates; ``next_after_id`` asks for the next one."""
 
     certificates: tuple[CertificateView, ...]
@@ -209,7 +253,7 @@ class CertificatePage(_Model):
     next_after_id: int | None
 
 
-class RequestView(_Model):
+class RequestView(ApiModel):
     """A request for approval."""
 
     id: int
@@ -238,7 +282,13 @@ class RequestView(_Model):
         )
 
 
-class CrlView(_Model):
+class RequestList(ApiModel):
+    """Requests for approval, oldest first."""
+
+    requests: tuple[RequestView, ...]
+
+
+class CrlView(ApiModel):
     """A CRL and where it is published."""
 
     issuer: str
@@ -254,25 +304,57 @@ class CrlView(_Model):
     pem: str | None = Field(default=None, repr=False, description="Itself, where that was asked for")
 
 
-class BulkResult(_Model):
+class CrlList(ApiModel):
+    """The published CRLs, each base before its delta."""
+
+    crls: tuple[CrlView, ...]
+
+
+class BulkResult(ApiModel):
     """What became of one of many revocations; ``problem`` is empty where nothing is in the way."""
 
     certificate_id: int | None = None
     problem: str = ""
 
 
-class BulkView(_Model):
+class BulkView(ApiModel):
     """What became of many revocations; ``applied`` is false when none of them was made."""
 
     results: tuple[BulkResult, ...]
     applied: bool
 
 
-class RevokedView(_Model):
+class RevokedView(ApiModel):
     """A certificate just revoked or taken off hold, and the CRL that says so, if one was published."""
 
     certificate: CertificateView
     crl: CrlView | None
+
+
+class VersionView(ApiModel):
+    """Which program answers."""
+
+    name: str
+    version: str
+
+
+class StatusView(ApiModel):
+    """How the lab is: ``ok``, or what keeps it from working."""
+
+    status: str
+
+
+class ErrorDetail(ApiModel):
+    """What is wrong: a word for machines, AD CS's where it has one, and a sentence for people."""
+
+    code: str
+    message: str
+
+
+class ErrorView(ApiModel):
+    """An error."""
+
+    error: ErrorDetail
 
 
 def pem(der: bytes, label: str) -> str:

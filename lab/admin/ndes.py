@@ -9,9 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field
 
 from scep_server.ndes.events import Event
+
+from .models import ApiModel, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +24,7 @@ ROLES: tuple[RoleName, ...] = ("signing", "encryption")
 LINES_AT_ONCE = 1000
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class EventView(_Model):
+class EventView(ApiModel):
     """An event of the Application log; ``synthetic``: its text is not Microsoft's."""
 
     record_id: int
@@ -60,14 +58,14 @@ class EventView(_Model):
         )
 
 
-class LogLineView(_Model):
+class LogLineView(ApiModel):
     """A line of IIS's log."""
 
     number: int
     line: str
 
 
-class TraceLineView(_Model):
+class TraceLineView(ApiModel):
     """A line of the trace, as CMTrace reads it and in words; ``synthetic``: the words are not Microsoft's."""
 
     number: int
@@ -76,7 +74,7 @@ class TraceLineView(_Model):
     synthetic: bool
 
 
-class RaCertificateView(_Model):
+class RaCertificateView(ApiModel):
     """One of the RA's certificates. ``status`` says how it would fare at the next start."""
 
     role: RoleName
@@ -93,21 +91,53 @@ class RaCertificateView(_Model):
     pem: str | None = Field(default=None, repr=False)
 
 
-class RaOrder(_Model):
+class LinesQuery(ApiModel):
+    """Which lines to show."""
+
+    after: Annotated[int, Field(ge=0, lt=1 << 63)] = Field(
+        default=0, description="The last number that was seen; at most a thousand after it are shown"
+    )
+
+
+class EventList(ApiModel):
+    """Events, oldest first."""
+
+    events: tuple[EventView, ...]
+
+
+class LogLineList(ApiModel):
+    """Lines of IIS's log, oldest first."""
+
+    lines: tuple[LogLineView, ...]
+
+
+class TraceLineList(ApiModel):
+    """Lines of the trace, oldest first."""
+
+    lines: tuple[TraceLineView, ...]
+
+
+class RaCertificateList(ApiModel):
+    """The RA's certificates, those in use first, then the retired ones."""
+
+    certificates: tuple[RaCertificateView, ...]
+
+
+class RaOrder(ApiModel):
     """An RA certificate to be issued; ``same_key`` only where it replaces one."""
 
     same_key: bool = False
     template: Annotated[str, Field(min_length=1, max_length=64)] | None = None
 
 
-class RaReplacement(_Model):
+class RaReplacement(ApiModel):
     """An RA certificate and key from elsewhere, in PEM; the key is not encrypted."""
 
     certificate: Annotated[str, Field(max_length=100_000)]
-    key: Annotated[SecretStr, Field(max_length=100_000)]
+    key: Annotated[Secret, Field(max_length=100_000)]
 
 
-class IssuedRaView(_Model):
+class IssuedRaView(ApiModel):
     """An RA certificate that was issued and not put in place: the only time its key is seen."""
 
     certificate: RaCertificateView

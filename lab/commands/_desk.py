@@ -76,10 +76,10 @@ def find_desk(
 
     if ready_file is not None and given != ["admin_url"]:
         facts = read_ready_file(ready_file)
-        return RemoteDesk(facts.admin_url, facts.admin_token)
+        return RemoteDesk.at(facts.admin_url, facts.admin_token)
     token = settings.admin.token
     url = admin_url or f"http://127.0.0.1:{settings.admin.port}"
-    return RemoteDesk(url, token.get_secret_value() if token else None)
+    return RemoteDesk.at(url, token.get_secret_value() if token else None)
 
 
 def local_desk(settings: LabSettings, data_dir: Path) -> LocalDesk:

@@ -29,7 +29,6 @@ _CERTIFICATE_LABELS = ("subject_CN", "issuer_CN", "serial_number", "filepath", "
 _CRL_LABELS = ("issuer_CN", "filepath", "source_kind", "source_name")
 _SOURCE_LABELS = ("source_kind", "source_name")
 _SEVERITY = {HealthWord.OK: 0, HealthWord.EXPIRING: 1}
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class HealthMetrics:

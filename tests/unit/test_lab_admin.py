@@ -17,8 +17,9 @@ from ca.pkcs10 import parse_request
 from ca.records import CertificateStatus, RequestStatus
 from lab import ScepLab
 from lab.admin import Desk, DeskRefused, DeskUnavailable, Invalid, NotFound
-from lab.admin.app import AdminFacts, create_app
+from lab.admin.app import create_app
 from lab.admin.models import CertificateQuery, ChallengeOrder, DenialOrder, RevocationOrder
+from lab.admin.operation import AdminFacts
 from lab.admin.remote import RemoteDesk
 
 KEY = rsa.generate_private_key(65537, 2048)
@@ -39,7 +40,7 @@ def scep_lab(running: ScepLab) -> ScepLab:
 
 @pytest.fixture(params=["local", "remote"])
 def desk(request: pytest.FixtureRequest, scep_lab: ScepLab) -> Desk:
-    return scep_lab.desk if request.param == "local" else RemoteDesk(scep_lab.admin_url)
+    return scep_lab.desk if request.param == "local" else RemoteDesk.at(scep_lab.admin_url)
 
 
 def waiting_request(scep_lab: ScepLab, name: str = "device") -> int:
@@ -92,7 +93,7 @@ def test_validity_is_that_of_the_settings_unless_told(desk: Desk) -> None:
 def test_a_revoked_challenge_is_no_longer_usable_and_not_revoked_twice(desk: Desk) -> None:
     made = desk.new_challenge(ChallengeOrder()).challenge
     assert desk.revoke_challenge(made.id).status == "revoked"
-    assert desk.challenges(usable_only=True) == []
+    assert not desk.challenges(usable_only=True)
     with pytest.raises(DeskRefused, match="is revoked, expected usable"):
         desk.revoke_challenge(made.id)
 
@@ -108,7 +109,7 @@ def test_a_revoked_challenge_is_no_longer_usable_and_not_revoked_twice(desk: Des
 def test_refuses_a_challenge_that_could_never_be_used(desk: Desk, order: dict[str, str], says: str) -> None:
     with pytest.raises(Invalid, match=says):
         desk.new_challenge(ChallengeOrder.model_validate(order))
-    assert desk.challenges() == []
+    assert not desk.challenges()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_approval_issues_the_certificate_once(desk: Desk, scep_lab: ScepLab) -> 
     assert (resolved.status, resolved.certificate_id) == (RequestStatus.ISSUED, certificate.id)
     with pytest.raises(DeskRefused, match="is issued, expected pending"):
         desk.approve(number)
-    assert desk.requests(RequestStatus.PENDING) == []
+    assert not desk.requests(RequestStatus.PENDING)
 
 
 def test_denial_is_final_and_says_why(desk: Desk, scep_lab: ScepLab) -> None:
@@ -223,7 +224,13 @@ def test_publishing_raises_the_number_of_the_issuing_cas_crl_only(desk: Desk) ->
 
 def client(scep_lab: ScepLab, token: str | None = None, ready: str = "") -> FlaskClient:
     facts = AdminFacts(
-        version="1", root_pem="root\n", issuing_pem="issuing\n", ready=lambda: ready, token=token
+        version="1",
+        root_pem="root\n",
+        issuing_pem="issuing\n",
+        ready=lambda: ready,
+        health=scep_lab.health,
+        metrics=lambda: b"",
+        token=token,
     )
     return create_app(scep_lab.desk, facts).test_client()
 
@@ -287,8 +294,8 @@ def test_no_page_of_another_site_gets_anything_done(
 @pytest.mark.parametrize(
     ("method", "path", "body", "kind", "status"),
     [
-        ("POST", "/api/v1/challenges", b"{}", "text/plain", 400),
-        ("POST", "/api/v1/challenges", b"label=x", "application/x-www-form-urlencoded", 400),
+        ("POST", "/api/v1/challenges", b"{}", "text/plain", 415),
+        ("POST", "/api/v1/challenges", b"label=x", "application/x-www-form-urlencoded", 415),
         ("POST", "/api/v1/challenges", b"{", "application/json", 400),
         ("POST", "/api/v1/challenges", b"[" * 100_000, "application/json", 400),
         ("POST", "/api/v1/challenges", b"[]", "application/json", 400),
@@ -337,25 +344,25 @@ def test_the_management_application_serves_no_scep(scep_lab: ScepLab) -> None:
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8082", "ftp://127.0.0.1", "http://", "http://x:port"])
 def test_refuses_a_url_that_is_none(url: str) -> None:
     with pytest.raises(Invalid):
-        RemoteDesk(url)
+        RemoteDesk.at(url)
 
 
 def test_says_what_to_do_when_no_lab_answers() -> None:
     with pytest.raises(DeskUnavailable, match=r"no lab answers at .*start one with `ndes-lab up`"):
-        RemoteDesk("http://127.0.0.1:1").crls()
+        RemoteDesk.at("http://127.0.0.1:1").crls()
 
 
 def test_says_that_something_else_answers(scep_lab: ScepLab) -> None:
     with pytest.raises(DeskUnavailable, match="is no lab"):
-        RemoteDesk(scep_lab.pki_url).crls()
+        RemoteDesk.at(scep_lab.pki_url).crls()
 
 
 def test_says_that_a_token_is_wanted() -> None:
     settings = {"admin": {"token": TOKEN}}
     with ScepLab(settings) as scep_lab:
         with pytest.raises(DeskUnavailable, match="wants a bearer token"):
-            RemoteDesk(scep_lab.admin_url).crls()
-        assert len(RemoteDesk(scep_lab.admin_url, TOKEN).crls()) == 3
+            RemoteDesk.at(scep_lab.admin_url).crls()
+        assert len(RemoteDesk.at(scep_lab.admin_url, TOKEN).crls()) == 3
 
 
 def test_bodies_are_json_in_both_directions(scep_lab: ScepLab) -> None:

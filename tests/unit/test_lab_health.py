@@ -345,7 +345,7 @@ def test_json_is_what_machines_get(scep_lab, path):
 
 
 def test_the_remote_desk_reads_the_same_report(scep_lab):
-    report = RemoteDesk(scep_lab.admin_url).health()
+    report = RemoteDesk.at(scep_lab.admin_url).health()
     assert report.status == "OK"
     names = [row.source for row in report.rows]
     assert names == [row.source for row in scep_lab.health().rows]

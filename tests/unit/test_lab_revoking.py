@@ -40,7 +40,7 @@ def scep_lab(running: ScepLab) -> ScepLab:
 
 @pytest.fixture(params=["local", "remote"])
 def desk(request: pytest.FixtureRequest, scep_lab: ScepLab) -> Desk:
-    return scep_lab.desk if request.param == "local" else RemoteDesk(scep_lab.admin_url)
+    return scep_lab.desk if request.param == "local" else RemoteDesk.at(scep_lab.admin_url)
 
 
 def issued(scep_lab: ScepLab, name: str) -> CertificateRecord:

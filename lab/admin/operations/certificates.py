@@ -1,0 +1,42 @@
+"""Certificates, and their revocation."""
+
+from __future__ import annotations
+
+from lab.admin.desk import DeskRefused, NotFound
+from lab.admin.models import (
+    BulkOrder,
+    BulkView,
+    CertificatePage,
+    CertificateQuery,
+    CertificateView,
+    RevocationOrder,
+    RevokedView,
+    Selector,
+)
+from lab.admin.operation import AdminContext, Resource
+
+resource = Resource("certificates", "Certificates that the issuing CA has issued, and their revocation.")
+
+
+@resource.get("/api/v1/certificates")
+def list_certificates(context: AdminContext, query: CertificateQuery) -> CertificatePage:
+    """List certificates, oldest first, a page at a time."""
+    return context.desk.certificates(query)
+
+
+@resource.get("/api/v1/certificates/{selector}", errors=(NotFound,))
+def show_certificate(context: AdminContext, selector: Selector) -> CertificateView:
+    """Show one certificate."""
+    return context.desk.certificate(selector)
+
+
+@resource.post("/api/v1/certificates/{selector}/revoke", errors=(NotFound, DeskRefused))
+def revoke_certificate(context: AdminContext, selector: Selector, body: RevocationOrder) -> RevokedView:
+    """Revoke a certificate, or take it off hold, and publish the CRL that was asked for."""
+    return context.desk.revoke_certificate(selector, body)
+
+
+@resource.post("/api/v1/revocations", errors=(DeskRefused,))
+def revoke_many(context: AdminContext, body: BulkOrder) -> BulkView:
+    """Revoke many certificates, all or none; nothing is published."""
+    return context.desk.revoke_many(body)

@@ -1,0 +1,27 @@
+"""All operations of the management API, by resource, in the order of the documentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .operations import certificates, challenges, crls, facts, ndes, requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .operation import Operation, Resource
+
+RESOURCES: Final[tuple[Resource, ...]] = (
+    challenges.resource,
+    certificates.resource,
+    requests.resource,
+    crls.resource,
+    ndes.resource,
+    facts.resource,
+)
+
+
+def all_operations() -> Iterator[Operation[Any]]:
+    """Yield every operation."""
+    for resource in RESOURCES:
+        yield from resource.operations
