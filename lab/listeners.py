@@ -18,7 +18,9 @@ import errno
 import itertools
 import logging
 import re
+import select
 import socket
+import struct
 import threading
 import time
 import uuid
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 SERVER_NAME = "ndes-lab"
+RAW_CONNECTION_KEY = "lab.listeners.raw_connection"
+"""Where the WSGI environment holds the `RawConnection` of a request."""
 _LINGER_SECONDS = 2.0
+_WAKE_SECONDS = 0.2
 _LINGER_OCTETS = 16 * 1024 * 1024
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
@@ -142,6 +147,53 @@ def _why_not(name: str, host: str, port: int, error: OSError) -> str:
 def _not_ready(_environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
     start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Content-Length", "0")])
     return []
+
+
+class RawConnection:
+    """The connection of a request, for those who answer below HTTP; it ends with that answer."""
+
+    def __init__(self, request: _Request, connection: _Connection) -> None:
+        self._request = request
+        self._connection = connection
+        self._socket: socket.socket = connection.socket
+
+    def take_over(self) -> None:
+        """Have the server send nothing more, and close the connection after this request."""
+        self._request.sent_headers = True
+        self._request.close_connection = True
+        self._socket.settimeout(self._connection.server.timeout)
+
+    def send(self, octets: bytes) -> bool:
+        """Send octets as they are; tell whether the client still takes them."""
+        try:
+            self._socket.sendall(octets)
+        except OSError:
+            return False
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait that long; tell whether client and server are still there."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if not self._connection.server.ready:
+                return False
+            readable, _, _ = select.select([self._socket], [], [], min(left, _WAKE_SECONDS))
+            if readable and not self._is_there():
+                return False
+        return True
+
+    def reset(self) -> None:
+        """Tear the connection down: the client gets an RST."""
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._connection.is_torn_down = True
+
+    def _is_there(self) -> bool:
+        """Tell whether what can be read is not the end; what was sent besides is left for nobody."""
+        try:
+            return bool(self._socket.recv(65536))
+        except OSError:
+            return False
 
 
 class _TimedSocket(socket.SocketIO):
@@ -249,7 +301,10 @@ class _Gateway(wsgi.Gateway_10):
     def get_environ(self) -> dict[str, Any]:  # type: ignore[override] # the stub knows only the abstract one
         """Return the environment with a name of the connection that no other ever has."""
         environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
-        return environ | {CONNECTION_KEY: str(self.req.conn.number)}
+        return environ | {
+            CONNECTION_KEY: str(self.req.conn.number),
+            RAW_CONNECTION_KEY: RawConnection(self.req, self.req.conn),
+        }
 
 
 class _Connection(server.HTTPConnection):
@@ -260,6 +315,7 @@ class _Connection(server.HTTPConnection):
         self.number = next(self.numbers)
         self.request: _Request | None = None
         self.deadline = 0.0
+        self.is_torn_down = False
         super().__init__(its_server, sock, self._file)
 
     def _file(self, sock: socket.socket, mode: str, bufsize: int) -> object:
@@ -274,12 +330,17 @@ class _Connection(server.HTTPConnection):
 
     def close(self) -> None:
         """Close, letting a client that is still sending read the answer first (RFC 9112 9.6)."""
-        if self.request is not None and not self.request.all_read() and self.server.ready:
+        unread = self.request is not None and not self.request.all_read()
+        if unread and self.server.ready and not self.is_torn_down:
             self._linger()
         super().close()
         self.request = None
         with contextlib.suppress(OSError):
             self.wfile.close()  # else the descriptor stays open until a garbage collection
+
+    def _close_kernel_socket(self) -> None:
+        if not self.is_torn_down:  # a FIN before the RST would pass for an orderly end
+            super()._close_kernel_socket()  # type: ignore[misc]
 
     def _linger(self) -> None:
         with contextlib.suppress(OSError):

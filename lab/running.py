@@ -24,11 +24,16 @@ from ca.records import StoreUnavailable
 from crl_publisher import Republisher
 from crl_publisher.app import create_app as create_publisher_app
 from scep_server.app import create_app as create_scep_app
+from scep_server.transport import Router
 
-from .admin.app import AdminFacts
 from .admin.app import create_app as create_admin_app
 from .admin.local import LocalDesk
 from .admin.models import ChallengeOrder, pem
+from .admin.operation import AdminFacts
+from .faults.engine import FaultEngine
+from .faults.serving import Served
+from .faults.wrappers import Bending, BentFiles, BentResponder, BentService
+from .lab_clock import LabClock
 from .lab_health import LabHealth
 from .listeners import Listener
 from .ready import ReadyFacts
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from crl_publisher import PublisherState
     from scep_server.exchange import ExchangeObserver
 
+    from .recorded import ListenerName
     from .settings import LabSettings
 
 _log = structlog.get_logger(__name__)
@@ -97,15 +103,21 @@ class RunningLab:
             self.scep_base_url = f"http://{_public_host(settings)}:{listeners.scep.port}"
             self.admin_url = f"http://{_reachable(_admin_host(settings))}:{listeners.admin.port}"
             effective = with_public_url(settings, listeners.pki.port)
+            self.lab_clock = LabClock(clock)
+            self.faults = FaultEngine(entropy=entropy)
+            bending = Bending(self.faults)
+            clock = bending.clock(self.lab_clock)
             self.world = World.make(
                 PkiFolder(data_dir),
                 effective,
                 clock=clock,
                 entropy=entropy,
-                observers=observers,
+                observers=(*observers, self.faults),
                 durable=durable,
+                wrapping=bending,
             )
             undo.callback(self.world.close)
+            self.faults.attach(self.world)
             self.world.start()
             self.world.publish_all()
             self.desk = LocalDesk(self.world)
@@ -118,6 +130,7 @@ class RunningLab:
             self.world.on_publication(self._republisher.reschedule)
             self.health = LabHealth(self.world, lambda: self._republisher.state)
             self._serve(listeners, effective)
+            undo.callback(self.faults.stop)
             undo.callback(self._republisher.stop)
             self._republisher.start()
             undo.callback(self.health.stop)
@@ -127,15 +140,17 @@ class RunningLab:
 
     def _serve(self, listeners: _Listeners, settings: LabSettings) -> None:
         self.world.ndes_logs.iis.listen(_reachable_address(settings), listeners.scep.port)
-        listeners.scep.serve(create_scep_app(self.world))
-        listeners.pki.serve(
-            create_publisher_app(
-                self.world.publication,
-                virtual_directory=settings.pki.virtual_directory,
-                settings=settings.publisher,
-                responder=self.world if settings.pki.ocsp.enabled else None,
-            )
+        scep = create_scep_app(BentService(self.world, self.faults))
+        listeners.scep.serve(
+            self._with_faults(scep, "scep", settings, endpoint_of=Router(settings.scep.endpoints).endpoint)
         )
+        publisher = create_publisher_app(
+            BentFiles(self.world.publication, self.faults),
+            virtual_directory=settings.pki.virtual_directory,
+            settings=settings.publisher,
+            responder=BentResponder(self.world, self.faults) if settings.pki.ocsp.enabled else None,
+        )
+        listeners.pki.serve(self._with_faults(publisher, "pki", settings))
         facts = AdminFacts(
             version=metadata.version("ndes-lab"),
             root_pem=self.root_pem,
@@ -146,6 +161,24 @@ class RunningLab:
             metrics=self.health.metrics,
         )
         listeners.admin.serve(_Lazily(lambda: create_admin_app(self.desk, facts)))
+
+    def _with_faults(
+        self,
+        application: WSGIApplication,
+        listener: ListenerName,
+        settings: LabSettings,
+        endpoint_of: Callable[[str], str | None] = lambda _: None,
+    ) -> Served:
+        return Served(
+            application,
+            listener=listener,
+            engine=self.faults,
+            clock=self.lab_clock,
+            settings=settings.faults,
+            record=lambda _: None,
+            endpoint_of=endpoint_of,
+            time_header=settings.server.ephemeral,
+        )
 
     @property
     def publisher_state(self) -> PublisherState:

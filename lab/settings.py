@@ -21,6 +21,7 @@ from scep_server.ndes.settings import NdesSettings
 from scep_server.settings import ScepSettings
 from scep_server.transport import DEFAULT_ENDPOINT
 
+from .faults.settings import FaultSettings
 from .health.settings import AlertSettings
 from .listeners import ListenerLimits
 
@@ -144,6 +145,7 @@ class LabSettings(_Section):
     alerts: AlertSettings = AlertSettings()
     ndes: NdesSettings = NdesSettings()
     logs: LogSettings = LogSettings()
+    faults: FaultSettings = FaultSettings()
 
     @model_validator(mode="after")
     def _ndes_and_scep_must_agree(self) -> Self:

@@ -46,17 +46,36 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ca.authority import CertificateAuthority
-    from ca.certificates import CertificateInfo
+    from ca.certificates import CertificateInfo, CertificateSigner
     from ca.clock import Clock
     from ca.folders import PkiFolder
+    from ca.keys import SigningKey
     from ca.ocsp_responder import OcspAnswer
-    from ca.records import CertificateRecord, CrlRecord
+    from ca.records import CertificateRecord, CrlRecord, Store
     from scep_server.exchange import ExchangeObserver, HttpExchangeRequest, HttpReply
+    from scep_server.protocol.codec import Codec
     from scep_server.ra import RegistrationAuthority
 
     from .settings import LabSettings
 
 _log = structlog.get_logger(__name__)
+
+
+class Wrapping:
+    """What stands between a world and its collaborators: nothing, unless a subclass says otherwise."""
+
+    def codec(self, codec: Codec) -> Codec:
+        """Return the codec that is used in place of ``codec``."""
+        return codec
+
+    def signer(self, key: SigningKey) -> CertificateSigner | None:
+        """Return what signs certificates in place of the CA's ``key``; None is the key itself."""
+        del key
+        return None
+
+    def store(self, store: Store) -> Store:
+        """Return the store that is used in place of ``store``."""
+        return store
 
 
 class World:
@@ -85,7 +104,9 @@ class World:
         entropy: Callable[[int], bytes],
         observers: Sequence[ExchangeObserver] = (),
         durable: bool = True,
+        wrapping: Wrapping | None = None,
     ) -> None:
+        wrapping = wrapping or Wrapping()
         self.folder = folder
         self.settings = settings = settings.with_registry()
         self.pki = settings.pki
@@ -93,10 +114,18 @@ class World:
         self.entropy = entropy
         self.ndes_logs = NdesLogs(folder.path, settings.logs, clock=clock, profile=settings.scep.ndes_profile)
         self.observers = (*observers, *self.ndes_logs.observers)
-        self.codec = ScepCodec()
+        self.codec = wrapping.codec(ScepCodec())
         self.root = open_root_certificate(folder)
         self.root_locations = root_locations(folder, self.pki)
-        self.authority = open_authority(folder, self.pki, clock=clock, entropy=entropy)
+        issuing = open_issuing_key(folder, self.pki)
+        self.authority = open_authority(
+            folder,
+            self.pki,
+            clock=clock,
+            entropy=entropy,
+            issuing=issuing,
+            signer=wrapping.signer(issuing.key),
+        )
         self.earlier_authorities = open_earlier_authorities(folder, self.pki, clock=clock, entropy=entropy)
         self.issuing_certificates = open_issuing_certificates(folder)  # newest first
         self._registration_authority: RegistrationAuthority | None = None
@@ -109,7 +138,7 @@ class World:
         )
         self.publication = Publication(folder.published, clock, durable=durable)
         self.publishing = Publishing(self)
-        self.store = open_store(folder, durable=durable)
+        self.store = wrapping.store(open_store(folder, durable=durable))
         self.ndes = make_ndes_web(self, digest_key)
         if self.ndes.host is not None:
             self.observers = (*self.observers, self.ndes.host)
@@ -126,6 +155,7 @@ class World:
         entropy: Callable[[int], bytes],
         observers: Sequence[ExchangeObserver] = (),
         durable: bool = True,
+        wrapping: Wrapping | None = None,
     ) -> World:
         """Return the world of a folder, after holding the key ceremony if there is no PKI in it.
 
@@ -133,7 +163,15 @@ class World:
         """
         if not folder.settle():
             hold_ceremony(folder, settings.pki, clock=clock, entropy=entropy, durable=durable)
-        return cls(folder, settings, clock=clock, entropy=entropy, observers=observers, durable=durable)
+        return cls(
+            folder,
+            settings,
+            clock=clock,
+            entropy=entropy,
+            observers=observers,
+            durable=durable,
+            wrapping=wrapping,
+        )
 
     @property
     def registration_authority(self) -> RegistrationAuthority:

@@ -1,0 +1,75 @@
+"""What is known of the exchange that is being answered in this thread.
+
+Filled in on the way: client, path and operation at once, the message's facts as soon as it has been read.
+Rules are matched against it, and it notes which faults were applied.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.recorded import AppliedFault, ListenerName
+    from scep_server.exchange import Exchange
+
+    from .registry import Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """The fault that the URL asks for."""
+
+    fault: Fault
+    parameters: dict[str, object] = field(default_factory=dict)
+    prefix: str  # of the path, as sent: /fault/<id>
+
+
+@dataclass(slots=True, kw_only=True)
+class Circumstances:
+    """One exchange, as far as it is known. What is not known yet is None.
+
+    ``operation`` is RFC 8894's name at the SCEP listener; at the PKI listener ``CRL``, ``DeltaCRL``, ``AIA``
+    or ``OCSP``. ``path`` is without a leading ``/fault/<id>``. ``message_type`` is RFC 8894's name.
+    """
+
+    listener: ListenerName
+    path: str
+    client_address: str
+    user_agent: str
+    operation: str | None = None
+    endpoint: str | None = None
+    message_type: str | None = None
+    transaction_id: str | None = None
+    subject: str | None = None
+    pinned: Pinned | None = None
+    time_shift: timedelta = timedelta(0)
+    exchange: Exchange | None = None
+    applied: list[AppliedFault] = field(default_factory=list)
+    decided: dict[int, Fault | None] = field(
+        default_factory=dict
+    )  # rule id to what it does here, if anything
+    hit: set[int] = field(default_factory=set)  # ids of the rules that are counted for this exchange
+
+
+_CURRENT: ContextVar[Circumstances | None] = ContextVar("lab.faults.circumstances", default=None)
+
+
+def current() -> Circumstances | None:
+    """Return the exchange that is being answered in this thread, or None outside of one."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def answering(circumstances: Circumstances) -> Iterator[None]:
+    """Make ``circumstances`` the current ones of this thread."""
+    token = _CURRENT.set(circumstances)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)

@@ -1,0 +1,284 @@
+"""What stands between a world and its collaborators, and hands every value to the engine on its way."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from ca.certificates import sign_certificate
+from ca.errors import CaError
+from ca.pkcs10 import parse_request
+from lab.world import Wrapping
+from scep_server.exchange import HttpReply
+from scep_server.protocol.messages import CertificationRequest, MessageType
+from scep_server.protocol.parts import sign_parts
+from scep_server.protocol.replies import make_reply_parts
+
+from .ca_answers import encode_ca_answer, read_ca_answer
+from .circumstances import current
+from .values import (
+    CaAccess,
+    CapabilitiesAnswer,
+    DraftCertificate,
+    EncodedMessage,
+    ReplyDraft,
+    SigningDraft,
+    StoreAccess,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from ca.certificates import CertificateSigner, TbsCertificate
+    from ca.clock import Clock
+    from ca.keys import SigningKey
+    from ca.ocsp_responder import OcspAnswer
+    from ca.records import Store, StoreTransaction
+    from crl_publisher.ocsp import OcspResponder
+    from crl_publisher.publication import FileSource, PublishedFile
+    from scep_server.app import HttpService
+    from scep_server.exchange import HttpExchangeRequest
+    from scep_server.protocol.algorithms import AlgorithmPolicy, DigestAlgorithm
+    from scep_server.protocol.codec import Codec
+    from scep_server.protocol.enveloped import Decryptor
+    from scep_server.protocol.messages import (
+        CertRep,
+        OpenedMessage,
+        PkiMessage,
+        RequestContent,
+        UnverifiedMessage,
+    )
+    from scep_server.protocol.replies import ReplyForm
+    from scep_server.protocol.signers import MessageSigner
+
+    from .engine import FaultEngine
+
+_MESSAGE_TYPES = {str(each.value): each.rfc_name for each in MessageType}
+
+
+class Bending(Wrapping):
+    """The wrappers of one engine."""
+
+    def __init__(self, engine: FaultEngine) -> None:
+        self._engine = engine
+
+    def clock(self, clock: Clock) -> Clock:
+        """Return a clock that is wrong where a fault, or the request itself, says so."""
+        return BentClock(clock, self._engine)
+
+    def codec(self, codec: Codec) -> Codec:
+        """Return a codec whose replies are wrong where a fault says so."""
+        return BentCodec(codec, self._engine)
+
+    def signer(self, key: SigningKey) -> CertificateSigner | None:
+        """Return a signer of certificates that are wrong where a fault says so."""
+        return BentSigner(key, self._engine)
+
+    def store(self, store: Store) -> Store:
+        """Return a store that fails where a fault says so."""
+        return cast("Store", BentStore(store, self._engine))
+
+
+class BentClock:
+    """A clock that differs for single exchanges."""
+
+    def __init__(self, clock: Clock, engine: FaultEngine) -> None:
+        self._clock = clock
+        self._engine = engine
+
+    def now(self) -> datetime:
+        """Return the present instant of the exchange that is being answered, aware, in UTC."""
+        now, circumstances = self._clock.now(), current()
+        return now if circumstances is None else self._engine.bend(now + circumstances.time_shift)
+
+
+class BentCodec:
+    """A codec that tells the circumstances what it reads, and lets faults at what it writes."""
+
+    def __init__(self, codec: Codec, engine: FaultEngine) -> None:
+        self._codec = codec
+        self._engine = engine
+
+    def parse(self, octets: bytes) -> UnverifiedMessage:
+        """Read a pkiMessage without trusting it."""
+        unverified = self._codec.parse(octets)
+        circumstances = current()
+        if circumstances is not None:
+            circumstances.transaction_id = unverified.transaction_id
+            found = unverified.message_type or ""
+            circumstances.message_type = _MESSAGE_TYPES.get(found, found)
+        return unverified
+
+    def verify(self, unverified: UnverifiedMessage, policy: AlgorithmPolicy | None = None) -> PkiMessage:
+        """Prove who signed a request."""
+        return self._codec.verify(unverified, policy)
+
+    def open(
+        self,
+        message: PkiMessage,
+        decryptors: Sequence[Decryptor],
+        policy: AlgorithmPolicy | None = None,
+        passwords: Iterable[bytes] | None = None,
+        *,
+        substitute_cek: bytes,
+    ) -> OpenedMessage:
+        """Decrypt a request."""
+        return self._codec.open(message, decryptors, policy, passwords, substitute_cek=substitute_cek)
+
+    def interpret(self, opened: OpenedMessage) -> RequestContent:
+        """Read what is asked for."""
+        content = self._codec.interpret(opened)
+        circumstances = current()
+        if circumstances is not None and isinstance(content, CertificationRequest):
+            circumstances.subject = _subject(content.csr)
+        return content
+
+    def encode_reply(
+        self,
+        cert_rep: CertRep,
+        signer: MessageSigner,
+        form: ReplyForm,
+        *,
+        cek: bytes = b"",
+        iv: bytes = b"",
+        password_seed: bytes = b"",
+    ) -> bytes:
+        """Encrypt and sign a reply."""
+        bend = self._engine.bend
+        draft = bend(
+            ReplyDraft(
+                cert_rep=bend(cert_rep), signer=signer, form=form, cek=cek, iv=iv, password_seed=password_seed
+            )
+        )
+        parts = make_reply_parts(
+            draft.cert_rep,
+            draft.signer,
+            draft.form,
+            cek=draft.cek,
+            iv=draft.iv,
+            password_seed=draft.password_seed,
+        )
+        signing = bend(SigningDraft(parts=parts, signer=draft.signer, digest=draft.cert_rep.digest))
+        return bend(EncodedMessage(sign_parts(signing.parts, signing.signer, signing.digest))).octets
+
+    def encode_ca_certificates(self, certificates: Sequence[bytes]) -> bytes:
+        """Encode a GetCACert response of several certificates."""
+        return self._codec.encode_ca_certificates(certificates)
+
+    def encode_next_ca(
+        self,
+        certificates: Sequence[bytes],
+        signer: MessageSigner,
+        form: ReplyForm,
+        *,
+        digest: DigestAlgorithm,
+        signing_time: datetime | None = None,
+    ) -> bytes:
+        """Encode and sign a GetNextCACert response."""
+        return self._codec.encode_next_ca(
+            certificates, signer, form, digest=digest, signing_time=signing_time
+        )
+
+
+def _subject(csr: bytes) -> str | None:
+    try:
+        return parse_request(csr).subject
+    except CaError:
+        return None
+
+
+class BentService:
+    """A SCEP service whose GetCACaps and GetCACert answers faults may change."""
+
+    def __init__(self, service: HttpService, engine: FaultEngine) -> None:
+        self._service = service
+        self._engine = engine
+
+    @property
+    def maximum_body_octets(self) -> int:
+        """The longest body that is read."""
+        return self._service.maximum_body_octets
+
+    def handle(self, request: HttpExchangeRequest) -> HttpReply:
+        """Answer one request."""
+        reply = self._service.handle(request)
+        circumstances = current()
+        if circumstances is None or reply.status != 200 or circumstances.endpoint is None:
+            return reply
+        if circumstances.operation == "GetCACaps":
+            capabilities = CapabilitiesAnswer(body=reply.body, content_type=reply.content_type)
+            bent = self._engine.bend(capabilities)
+            return replace(reply, body=bent.body, content_type=bent.content_type)
+        if circumstances.operation == "GetCACert":
+            offered = read_ca_answer(reply.body)
+            chosen = self._engine.bend(offered)
+            if chosen is not offered:
+                body, content_type = encode_ca_answer(chosen)
+                return replace(reply, body=body, content_type=content_type)
+        return reply
+
+
+class BentSigner:
+    """Signs certificates with the CA's key, after faults have had their way with them."""
+
+    def __init__(self, key: SigningKey, engine: FaultEngine) -> None:
+        self._key = key
+        self._engine = engine
+
+    def sign(self, tbs: TbsCertificate) -> bytes:
+        """Return the DER certificate."""
+        self._engine.bend(CaAccess())
+        draft = self._engine.bend(DraftCertificate(tbs=tbs, key=self._key))
+        return sign_certificate(draft.tbs, draft.key)
+
+
+class BentStore:
+    """A store that fails, or is slow, where a fault says so; all else is the store's own."""
+
+    def __init__(self, store: Store, engine: FaultEngine) -> None:
+        self._store = store
+        self._engine = engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[StoreTransaction]:
+        """Begin a writing transaction."""
+        self._engine.bend(StoreAccess("write"))
+        with self._store.transaction() as transaction:
+            yield transaction
+
+    @contextmanager
+    def reading(self) -> Iterator[StoreTransaction]:
+        """Begin a read-only transaction."""
+        self._engine.bend(StoreAccess("read"))
+        with self._store.reading() as transaction:
+            yield transaction
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+class BentFiles:
+    """Published files that are wrong where a fault says so."""
+
+    def __init__(self, files: FileSource, engine: FaultEngine) -> None:
+        self._files = files
+        self._engine = engine
+
+    def find(self, name: str) -> PublishedFile | None:
+        """Return the file of this name, whatever its case, or None."""
+        file = self._files.find(name)
+        return None if file is None else self._engine.bend(file)
+
+
+class BentResponder:
+    """An OCSP responder that is wrong where a fault says so."""
+
+    def __init__(self, responder: OcspResponder, engine: FaultEngine) -> None:
+        self._responder = responder
+        self._engine = engine
+
+    def answer(self, octets: bytes) -> OcspAnswer:
+        """Answer the octets of an OCSPRequest."""
+        return self._engine.bend(self._responder.answer(octets))
