@@ -33,6 +33,8 @@ from .admin.operation import AdminFacts
 from .faults.engine import FaultEngine
 from .faults.serving import Served
 from .faults.wrappers import Bending, BentFiles, BentResponder, BentService
+from .journal import Journal
+from .journal.settings import journal_folder
 from .lab_clock import LabClock
 from .lab_health import LabHealth
 from .listeners import Listener
@@ -69,7 +71,7 @@ class _Listeners:
 
 
 class RunningLab:
-    """Everything of a lab that runs: ``world``, ``desk``, URLs. `stop` ends all of it.
+    """Everything of a lab that runs: ``world``, ``desk``, ``journal``, URLs. `stop` ends all of it.
 
     Args:
         settings: how; ports 0 are replaced by free ones.
@@ -120,6 +122,7 @@ class RunningLab:
             self.faults.attach(self.world)
             self.world.start()
             self.world.publish_all()
+            self.journal = _journal(effective, data_dir)
             self.desk = LocalDesk(self.world)
             self._republisher = Republisher(
                 publish=self.world.publishing.publish_due,
@@ -135,6 +138,7 @@ class RunningLab:
             self._republisher.start()
             undo.callback(self.health.stop)
             self.health.start()
+            undo.callback(self.journal.close)  # or who waits for it keeps the listener from stopping
             self._listeners = listeners
             self._undo = undo.pop_all()
 
@@ -175,7 +179,7 @@ class RunningLab:
             engine=self.faults,
             clock=self.lab_clock,
             settings=settings.faults,
-            record=lambda _: None,
+            record=self.journal.add,
             endpoint_of=endpoint_of,
             time_header=settings.server.ephemeral,
         )
@@ -256,6 +260,16 @@ class RunningLab:
         if crl is None or crl.next_update <= self.world.clock.now():
             return "the CRL has run out"
         return ""
+
+
+def _journal(settings: LabSettings, data_dir: Path) -> Journal:
+    wanted = settings.journal
+    return Journal(
+        wanted.keep,
+        journal_folder(data_dir) if wanted.files else None,
+        octets=wanted.keep_octets,
+        body_octets=wanted.body_octets,
+    )
 
 
 def _open_listeners(settings: LabSettings, undo: contextlib.ExitStack) -> _Listeners:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from .admin.local import LocalDesk
     from .health import HealthReport
+    from .journal import Journal
     from .world import World
 
 
@@ -159,6 +160,7 @@ class ScepLab:
         if _published(world) != beginning.published:
             world.publication.withdraw()
             world.publish_all()
+        self.journal.clear()
 
     # -- what it is --------------------------------------------------------------------
 
@@ -171,6 +173,11 @@ class ScepLab:
     def desk(self) -> LocalDesk:
         """The desk of CA and RA."""
         return self._lab.desk
+
+    @property
+    def journal(self) -> Journal:
+        """Every exchange at the SCEP and PKI listeners, the newest last."""
+        return self._lab.journal
 
     @property
     def scep_url(self) -> str:

@@ -23,6 +23,7 @@ from scep_server.transport import DEFAULT_ENDPOINT
 
 from .faults.settings import FaultSettings
 from .health.settings import AlertSettings
+from .journal.settings import JournalSettings
 from .listeners import ListenerLimits
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class LabSettings(_Section):
     ndes: NdesSettings = NdesSettings()
     logs: LogSettings = LogSettings()
     faults: FaultSettings = FaultSettings()
+    journal: JournalSettings = JournalSettings()
 
     @model_validator(mode="after")
     def _ndes_and_scep_must_agree(self) -> Self:
