@@ -44,6 +44,9 @@ PEERS = {
         Peer(name="certmonger-session", packages=("certmonger",)),
         Peer(name="curl", packages=("curl",)),
         Peer(name="getcert", packages=("certmonger",)),
+        Peer(name="go", packages=("golang-go",)),
+        Peer(name="javac", packages=("default-jdk-headless",)),
+        Peer(name="keytool", packages=("default-jdk-headless",)),
         Peer(name="nginx", packages=("nginx-light",)),
         Peer(name="openssl", packages=("openssl",)),
         # Without the extra plugins pki ends every SCEP call with "no capable fetcher found".
