@@ -38,11 +38,14 @@ PAGE_LIMIT = 1000
 BULK_LIMIT = 5000
 
 
-Id = Annotated[int, Field(ge=1, lt=1 << 63, description="A number, as lists show it")]
+Id = Annotated[int, Field(ge=1, lt=1 << 63, description="A number, as lists show it", examples=[1])]
 Selector = Annotated[
     str,
     Field(
-        max_length=200, description="A certificate's number, serial number, or SHA-1 or SHA-256 thumbprint"
+        min_length=1,
+        max_length=200,
+        description="A certificate's number, serial number, or SHA-1 or SHA-256 thumbprint",
+        examples=["5c000003"],
     ),
 ]
 

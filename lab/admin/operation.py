@@ -103,6 +103,7 @@ class Operation(Generic[Answered]):
         media_types: tuple[str, ...],
         headers: Mapping[str, str],
         open_to_all: bool,
+        example: BaseModel | None,
     ) -> None:
         self.function = function
         self.method = method
@@ -114,6 +115,7 @@ class Operation(Generic[Answered]):
         self.media_types = media_types
         self.headers = headers
         self.open_to_all = open_to_all
+        self.example = example
 
     @property
     def name(self) -> str:
@@ -197,6 +199,7 @@ class Resource:
         media_types: tuple[str, ...] = (JSON,),
         headers: Mapping[str, str] | None = None,
         open_to_all: bool = False,
+        example: BaseModel | None = None,
     ) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
         """Return a decorator that makes an operation of a function.
 
@@ -209,6 +212,7 @@ class Resource:
             media_types: what it answers with, the usual one first.
             headers: of every answer that is no error.
             open_to_all: whether it is answered without the token.
+            example: a body for the documentation.
 
         """
 
@@ -224,6 +228,7 @@ class Resource:
                 media_types=media_types,
                 headers=headers or {},
                 open_to_all=open_to_all,
+                example=example,
             )
             self.operations.append(operation)
             return operation

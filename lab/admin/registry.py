@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .operations import certificates, challenges, crls, facts, ndes, requests
+from .operations import certificates, challenges, crls, documentation, facts, ndes, requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     crls.resource,
     ndes.resource,
     facts.resource,
+    documentation.resource,
 )
 
 

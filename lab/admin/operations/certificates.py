@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lab.admin.desk import DeskRefused, NotFound
 from lab.admin.models import (
+    BulkEntry,
     BulkOrder,
     BulkView,
     CertificatePage,
@@ -30,13 +31,21 @@ def show_certificate(context: AdminContext, selector: Selector) -> CertificateVi
     return context.desk.certificate(selector)
 
 
-@resource.post("/api/v1/certificates/{selector}/revoke", errors=(NotFound, DeskRefused))
+@resource.post(
+    "/api/v1/certificates/{selector}/revoke",
+    errors=(NotFound, DeskRefused),
+    example=RevocationOrder(reason="keyCompromise", publish="delta"),
+)
 def revoke_certificate(context: AdminContext, selector: Selector, body: RevocationOrder) -> RevokedView:
     """Revoke a certificate, or take it off hold, and publish the CRL that was asked for."""
     return context.desk.revoke_certificate(selector, body)
 
 
-@resource.post("/api/v1/revocations", errors=(DeskRefused,))
+@resource.post(
+    "/api/v1/revocations",
+    errors=(DeskRefused,),
+    example=BulkOrder(entries=(BulkEntry(selector="5c000003", reason="superseded"),), dry_run=True),
+)
 def revoke_many(context: AdminContext, body: BulkOrder) -> BulkView:
     """Revoke many certificates, all or none; nothing is published."""
     return context.desk.revoke_many(body)

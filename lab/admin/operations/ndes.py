@@ -59,7 +59,14 @@ def renew_ra_certificate(context: AdminContext, role: RoleName, body: RaOrder) -
     return context.desk.ndes.renew_ra(role, body)
 
 
-@resource.post("/api/v1/ndes/ra/{role}/replace", status=201, errors=(DeskRefused,))
+@resource.post(
+    "/api/v1/ndes/ra/{role}/replace",
+    status=201,
+    errors=(DeskRefused,),
+    example=RaReplacement.model_validate(
+        {"certificate": "-----BEGIN CERTIFICATE-----...", "key": "-----BEGIN PRIVATE KEY-----..."}
+    ),
+)
 def replace_ra_certificate(context: AdminContext, role: RoleName, body: RaReplacement) -> RaCertificateView:
     """Put a certificate from elsewhere in place, whatever it is."""
     return context.desk.ndes.replace_ra(role, body)

@@ -21,7 +21,11 @@ def approve_request(context: AdminContext, request_id: Id) -> CertificateView:
     return context.desk.approve(request_id)
 
 
-@resource.post("/api/v1/requests/{request_id}/deny", errors=(NotFound, DeskRefused))
+@resource.post(
+    "/api/v1/requests/{request_id}/deny",
+    errors=(NotFound, DeskRefused),
+    example=DenialOrder(message="not one of ours"),
+)
 def deny_request(context: AdminContext, request_id: Id, body: DenialOrder) -> RequestView:
     """Deny a pending request."""
     return context.desk.deny(request_id, body)
