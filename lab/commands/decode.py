@@ -34,10 +34,11 @@ def decode(
     challenge_file: Path | None,
     json_output: bool,
 ) -> None:
-    """Explain FILE (- for standard input): SCEP message, CMS, certificate request, certificate or CRL.
+    """Explain FILE (- for standard input): SCEP message, CMS, certificate request, certificate, CRL, OCSP.
 
-    DER, BER, PEM and Base64 are recognised. A challengePassword inside an envelope that --key opens
-    is shown. Exit status: 0 explained, 1 it is nothing of that kind, 2 could not run.
+    DER, BER, PEM (any number of blocks), Base64, hexadecimal, the URL or log line of a GET, and a whole
+    HTTP message are recognised. A challengePassword inside an envelope that --key opens is shown. Exit
+    status: 0 explained, 1 nothing of that kind, and where reading stopped, 2 could not run.
     """
     keys = EnvelopeKeys(
         private_keys=tuple(_private_key(path, _first_line(key_password_file)) for path in key_files),

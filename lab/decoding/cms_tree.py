@@ -170,13 +170,23 @@ def _scep_value(dotted: str, attribute: Any) -> str:
 
 
 def _signature(signer: Any, encapsulated: Any, certificates: list[bytes]) -> Node:
-    size = f"{len(signer['signature'].native)} octets"
+    octets = signer["signature"].native
+    note = _signature_verdict(signer, encapsulated, certificates)
+    return Node(name="signature", value=f"{len(octets)} octets", note=note, children=(_octets(octets),))
+
+
+def _octets(octets: bytes) -> Node:
+    return Node(name="octets", value=hexadecimal(octets))
+
+
+def _signature_verdict(signer: Any, encapsulated: Any, certificates: list[bytes]) -> str:
+    """Return what is to be said of a signature."""
     certificate = _signing_certificate(signer["sid"], certificates)
     if certificate is None:
-        return Node(name="signature", value=size, note="the signer's certificate is not in the message")
+        return "the signer's certificate is not in the message"
     hash_name = _HASH_NAMES.get(signer["digest_algorithm"]["algorithm"].dotted)
     if hash_name is None:
-        return Node(name="signature", value=size, note="its digest is unknown, so it was not verified")
+        return "its digest is unknown, so it was not verified"
     content = _content_octets(encapsulated) or b""
     attributes = signer["signed_attrs"]
     note = ""
@@ -194,7 +204,7 @@ def _signature(signer: Any, encapsulated: Any, certificates: list[bytes]) -> Nod
         data=signed,
     )
     words = f"{verdict.value} under the key of {certificate.subject}"
-    return Node(name="signature", value=size, note=f"{words}; {note}" if note else words)
+    return f"{words}; {note}" if note else words
 
 
 def _full_algorithm(signer: Any, hash_name: str) -> bytes:
@@ -246,7 +256,7 @@ def _recipient(recipient: Any) -> Node:
                 Node(name="version", value=str(int(chosen["version"]))),
                 _identifier(chosen["rid"], "rid"),
                 algorithm(chosen["key_encryption_algorithm"], "keyEncryptionAlgorithm"),
-                Node(name="encryptedKey", value=f"{len(chosen['encrypted_key'].native)} octets"),
+                _encrypted_key(chosen),
             ),
         )
     if recipient.name == "pwri":
@@ -256,10 +266,15 @@ def _recipient(recipient: Any) -> Node:
                 Node(name="version", value=str(int(chosen["version"]))),
                 algorithm(chosen["key_derivation_algorithm"], "keyDerivationAlgorithm"),
                 algorithm(chosen["key_encryption_algorithm"], "keyEncryptionAlgorithm"),
-                Node(name="encryptedKey", value=f"{len(chosen['encrypted_key'].native)} octets"),
+                _encrypted_key(chosen),
             ),
         )
     return Node(name=f"RecipientInfo {recipient.name}")
+
+
+def _encrypted_key(chosen: Any) -> Node:
+    octets = chosen["encrypted_key"].native
+    return Node(name="encryptedKey", value=f"{len(octets)} octets", children=(_octets(octets),))
 
 
 def _plaintext(enveloped: Any, keys: EnvelopeKeys, explain: Explain) -> Node:

@@ -16,6 +16,7 @@ from .words import algorithm, generic, oid_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 _ENTRIES_SHOWN: Final = 20
 _SHOWN_IN_LINE: Final = frozenset({"value", "bits", "usage", "keyIdentifier"})
@@ -36,15 +37,26 @@ def certificate_node(der: bytes, label: str = "certificate") -> Node:
             Node(name="version", value=str(int(tbs["version"]) + 1)),
             Node(name="serialNumber", value=serial_hex(tbs["serial_number"].native)),
             Node(name="issuer", value=name_text(tbs["issuer"])),
-            Node(name="notBefore", value=f"{validity['not_before'].native:%Y-%m-%d %H:%M:%S}Z"),
-            Node(name="notAfter", value=f"{validity['not_after'].native:%Y-%m-%d %H:%M:%S}Z"),
+            Node(name="notBefore", value=time_text(validity["not_before"].native)),
+            Node(name="notAfter", value=time_text(validity["not_after"].native)),
             Node(name="subject", value=name_text(tbs["subject"])),
             public_key_node(tbs["subject_public_key_info"]),
             *extension_nodes(tbs["extensions"]),
             algorithm(certificate["signature_algorithm"], "signatureAlgorithm"),
+            Node(name="signatureValue", value=certificate["signature_value"].native.hex()),
             *_fingerprints(der),
         ),
     )
+
+
+def time_text(instant: datetime) -> str:
+    """Return an instant in UTC."""
+    return f"{instant:%Y-%m-%d %H:%M:%S}Z"
+
+
+def reason_name(word: str) -> str:
+    """Return a CRLReason (RFC 5280 5.3.1) in the RFC's spelling; ``word`` is asn1crypto's."""
+    return {"ca_compromise": "cACompromise", "aa_compromise": "aACompromise"}.get(word) or _camel(word)
 
 
 def _fingerprints(der: bytes) -> Iterable[Node]:
@@ -54,17 +66,23 @@ def _fingerprints(der: bytes) -> Iterable[Node]:
 
 
 def public_key_node(info: Any) -> Node:
-    """Return a SubjectPublicKeyInfo: kind and size, not the octets."""
+    """Return a SubjectPublicKeyInfo: kind and size, the numbers it consists of, and its digest."""
     dotted = info["algorithm"]["algorithm"].dotted
     text = oid_text(dotted)
+    digest = Node(name="SHA-256 of the key", value=hashlib.sha256(info.dump()).hexdigest())
     if dotted == oids.RSA_ENCRYPTION:
-        text = f"RSA {info['public_key'].parsed['modulus'].native.bit_length()} bits"
-    elif dotted == oids.EC_PUBLIC_KEY:
-        text = f"EC {oid_text(info['algorithm']['parameters'].chosen.dotted)}"
-    digest = hashlib.sha256(info.dump()).hexdigest()
-    return Node(
-        name="subjectPublicKeyInfo", value=text, children=(Node(name="SHA-256 of the key", value=digest),)
-    )
+        key = info["public_key"].parsed
+        modulus, exponent = key["modulus"].native, key["public_exponent"].native
+        parts = (
+            Node(name="modulus", value=f"{modulus:x}"),
+            Node(name="publicExponent", value=f"{exponent} (0x{exponent:x})"),
+        )
+        text = f"RSA {modulus.bit_length()} bits"
+    else:
+        if dotted == oids.EC_PUBLIC_KEY:
+            text = f"EC {oid_text(info['algorithm']['parameters'].chosen.dotted)}"
+        parts = (Node(name="publicKey", value=info["public_key"].contents[1:].hex()),)
+    return Node(name="subjectPublicKeyInfo", value=text, children=(*parts, digest))
 
 
 def extension_nodes(extensions: Any) -> Iterable[Node]:
@@ -127,7 +145,7 @@ def _authority_key_identifier(parsed: Any) -> Iterable[Node]:
 def _distribution_points(parsed: Any) -> Iterable[Node]:
     for point in parsed:
         name = point["distribution_point"]
-        if name and name.name == "full_name":
+        if name and name.name == "full_name" and not point["reasons"] and not point["crl_issuer"]:
             yield from (general_name(entry) for entry in name.chosen)
         else:
             yield generic(core.load(point.dump()), "point")
@@ -173,6 +191,7 @@ def request_node(der: bytes, label: str = "certificate request (PKCS#10)") -> No
             public_key_node(info["subject_pk_info"]),
             *(_request_attribute(attribute) for attribute in info["attributes"] or ()),
             algorithm(request["signature_algorithm"], "signatureAlgorithm"),
+            Node(name="signatureValue", value=request["signature"].native.hex()),
         ),
     )
 
@@ -203,12 +222,14 @@ def crl_node(der: bytes, label: str = "certificate revocation list") -> Node:
         name=label,
         value=name_text(tbs["issuer"]),
         children=(
+            Node(name="version", value=str(int(tbs["version"]) + 1) if tbs["version"] else "1"),
             Node(name="issuer", value=name_text(tbs["issuer"])),
-            Node(name="thisUpdate", value=f"{tbs['this_update'].native:%Y-%m-%d %H:%M:%S}Z"),
-            Node(name="nextUpdate", value=f"{next_update:%Y-%m-%d %H:%M:%S}Z" if next_update else "(none)"),
+            Node(name="thisUpdate", value=time_text(tbs["this_update"].native)),
+            Node(name="nextUpdate", value=time_text(next_update) if next_update else "(none)"),
             *extension_nodes(tbs["crl_extensions"]),
             Node(name="revokedCertificates", value=str(count), children=tuple(_entries(entries, count))),
             algorithm(revocations["signature_algorithm"], "signatureAlgorithm"),
+            Node(name="signatureValue", value=revocations["signature"].native.hex()),
             *_fingerprints(der),
         ),
     )
@@ -217,10 +238,16 @@ def crl_node(der: bytes, label: str = "certificate revocation list") -> Node:
 def _entries(entries: Any, count: int) -> Iterable[Node]:
     for index in range(min(count, _ENTRIES_SHOWN)):
         entry = entries[index]
+        extensions = [
+            extension
+            for extension in entry["crl_entry_extensions"] or ()
+            if extension["extn_id"].dotted != oids.REASON_CODE
+        ]
         yield Node(
             name=serial_hex(entry["user_certificate"].native),
-            value=f"{entry['revocation_date'].native:%Y-%m-%d %H:%M:%S}Z",
-            note=entry.crl_reason_value.native if entry.crl_reason_value else "",
+            value=time_text(entry["revocation_date"].native),
+            note=reason_name(entry.crl_reason_value.native) if entry.crl_reason_value else "",
+            children=tuple(extension_nodes(extensions)),
         )
     if count > _ENTRIES_SHOWN:
         yield Node(name=f"... and {count - _ENTRIES_SHOWN} more")
