@@ -1,0 +1,231 @@
+"""Which fault is applied to which exchange: rules, their counting, and URLs that ask for one."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from lab.faults.circumstances import Circumstances, answering
+from lab.faults.engine import FaultEngine, path_of
+from lab.faults.registry import BadParameter, UnknownFault, catalogue, find
+from lab.faults.rules import RuleOrder
+from lab.faults.values import HttpAnswer
+from scep_server.protocol.algorithms import DigestAlgorithm
+from scep_server.protocol.messages import CertRep, PkiStatus
+
+NONCE = "reply::wrong-recipient-nonce"
+RESET = "wire::reset-within-headers"
+
+
+@pytest.fixture
+def engine() -> FaultEngine:
+    return FaultEngine(entropy=lambda size: b"\x07" * size)
+
+
+def cert_rep(**changes: Any) -> CertRep:
+    values: dict[str, Any] = {
+        "transaction_id": "T1",
+        "pki_status": PkiStatus.PENDING,
+        "sender_nonce": bytes(16),
+        "recipient_nonce": bytes(16),
+        "digest": DigestAlgorithm.SHA_256,
+    }
+    return CertRep(**{**values, **changes})
+
+
+def answer() -> HttpAnswer:
+    return HttpAnswer(status=200, headers=(("Content-Length", "2"),), body=b"ok")
+
+
+def circumstances(**known: Any) -> Circumstances:
+    values: dict[str, Any] = {
+        "listener": "scep",
+        "path": "/scep",
+        "client_address": "10.1.2.3",
+        "user_agent": "Mozilla/4.0 (compatible; Win32; NDES client)",
+        "operation": "PKIOperation",
+    }
+    return Circumstances(**{**values, **known})
+
+
+def ask(engine: FaultEngine, value: object = None, **known: Any) -> bool:
+    """Pass a value by the engine in an exchange of its own; tell whether it came out changed."""
+    sent = cert_rep() if value is None else value
+    with answering(circumstances(**known)):
+        return engine.bend(sent) is not sent
+
+
+def test_without_rules_and_outside_of_exchanges_nothing_is_changed(engine: FaultEngine) -> None:
+    assert not ask(engine)
+    engine.add(RuleOrder(fault=NONCE))
+    value = cert_rep()
+    assert engine.bend(value) is value
+    assert ask(engine)
+
+
+def test_only_values_of_its_type_are_changed(engine: FaultEngine) -> None:
+    engine.add(RuleOrder(fault=NONCE))
+    assert not ask(engine, answer())
+
+
+@pytest.mark.parametrize(
+    ("match", "hit", "miss"),
+    [
+        ({"operation": "pkioperation"}, {}, {"operation": "GetCACert"}),
+        ({"message_type": "PKCSReq"}, {"message_type": "PKCSReq"}, {"message_type": "CertPoll"}),
+        ({"transaction_id": "ab*"}, {"transaction_id": "ABC"}, {"transaction_id": "BAC"}),
+        ({"subject": "CN=laptop-?,*"}, {"subject": "CN=laptop-1,O=Example"}, {"subject": "CN=laptop-12,O=E"}),
+        ({"user_agent": "*win32*"}, {}, {"user_agent": "curl/8"}),
+        ({"endpoint": "other"}, {"endpoint": "other"}, {"endpoint": "default"}),
+        ({"path": "/certsrv/*"}, {"path": "/CertSrv/mscep/mscep.dll"}, {"path": "/scep"}),
+        ({"client_address": "10.0.0.0/8"}, {}, {"client_address": "192.0.2.1"}),
+        ({"client_address": "10.1.2.3"}, {"client_address": "::ffff:10.1.2.3"}, {"client_address": "no"}),
+        ({"client_address": "fe80::/10"}, {"client_address": "fe80::1%eth0"}, {}),
+    ],
+)
+def test_applies_where_everything_matches(
+    engine: FaultEngine, match: dict[str, str], hit: dict[str, str], miss: dict[str, str]
+) -> None:
+    engine.add(RuleOrder.model_validate({"fault": NONCE, "match": match}))
+    assert ask(engine, **hit)
+    assert not ask(engine, **miss)
+
+
+def test_what_is_not_known_yet_does_not_match(engine: FaultEngine) -> None:
+    rule = engine.add(RuleOrder.model_validate({"fault": NONCE, "match": {"subject": "*"}, "times": 1}))
+    assert not ask(engine)
+    assert engine.rule(rule.id).left == 1  # type: ignore[union-attr]
+    assert ask(engine, subject="CN=a")
+
+
+def test_counts_exchanges_and_not_values(engine: FaultEngine) -> None:
+    rule = engine.add(RuleOrder(fault=NONCE, after=1, times=2))
+    assert not ask(engine)
+    with answering(circumstances()):
+        first, second = cert_rep(), cert_rep()
+        assert engine.bend(first) is not first
+        assert engine.bend(second) is not second
+    assert ask(engine)
+    assert not ask(engine)
+    view = engine.rule(rule.id)
+    assert view is not None
+    assert (view.hits, view.left) == (2, 0)
+
+
+def test_exchange_with_nothing_to_change_takes_no_turn(engine: FaultEngine) -> None:
+    engine.add(RuleOrder(fault=RESET, times=1))
+    assert not ask(engine, answer(), operation="GetCACaps")  # that fault is for PKIOperation
+    assert ask(engine, answer())
+    assert not ask(engine, answer())
+
+
+def test_sequence_gives_each_exchange_its_own(engine: FaultEngine) -> None:
+    engine.add(RuleOrder(sequence=(NONCE, None, NONCE)))
+    assert [ask(engine) for _ in range(5)] == [True, False, True, False, False]
+
+
+def test_sequence_of_two_kinds_waits_for_the_right_value(engine: FaultEngine) -> None:
+    engine.add(RuleOrder(sequence=(RESET, NONCE)))
+    changed = []
+    for _ in range(2):
+        with answering(circumstances()):
+            reply, sent = cert_rep(), answer()
+            changed.append((engine.bend(reply) is not reply, engine.bend(sent) is not sent))
+    assert changed == [(False, True), (True, False)]
+
+
+def test_times_beyond_the_sequence_begin_it_again(engine: FaultEngine) -> None:
+    engine.add(RuleOrder(sequence=(NONCE, None), times=3))
+    assert [ask(engine) for _ in range(5)] == [True, False, True, False, False]
+
+
+def test_chance_is_the_same_for_the_same_seed(engine: FaultEngine) -> None:
+    def draw(**more: Any) -> list[bool]:
+        engine.clear()
+        engine.add(RuleOrder(fault=NONCE, chance=0.5, **more))
+        return [ask(engine) for _ in range(64)]
+
+    assert draw(seed=1) == draw(seed=1) != draw(seed=2)
+    assert 10 < sum(draw(seed=1)) < 54
+    assert draw() == draw()  # one chosen from the entropy, which here is always the same
+    assert engine.rules()[0].seed == 0x07070707
+
+
+def test_never_more_often_than_told_under_a_race(engine: FaultEngine) -> None:
+    rule = engine.add(RuleOrder(fault=NONCE, times=5))
+    with ThreadPoolExecutor(16) as pool:
+        changed = list(pool.map(lambda _: ask(engine), range(200)))
+    assert sum(changed) == 5
+    assert engine.rule(rule.id).hits == 5  # type: ignore[union-attr]
+
+
+def test_removed_and_cleared_rules_are_over(engine: FaultEngine) -> None:
+    first, second = engine.add(RuleOrder(fault=NONCE)), engine.add(RuleOrder(fault=RESET))
+    assert [view.id for view in engine.rules()] == [first.id, second.id]
+    assert engine.remove(first.id)
+    assert not engine.remove(first.id)
+    assert not ask(engine)
+    assert engine.clear() == 1
+    assert engine.rules() == ()
+
+
+def test_url_asks_for_its_fault_and_for_no_rule(engine: FaultEngine) -> None:
+    engine.add(RuleOrder(fault=RESET))
+    pinned, path = engine.pinned(path_of(NONCE, "/scep/other"))
+    assert (path, pinned and pinned.prefix) == ("/scep/other", f"/fault/{NONCE}")
+    assert ask(engine, pinned=pinned)
+    assert not ask(engine, answer(), pinned=pinned)
+    assert engine.pinned("/scep") == (None, "/scep")
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/fault/", UnknownFault),
+        ("/fault/reply::wrong-nonce/scep", UnknownFault),
+        (f"/fault/{NONCE};seconds=2/scep", BadParameter),
+    ],
+)
+def test_url_of_no_fault_is_an_error_that_helps(engine: FaultEngine, path: str, error: type) -> None:
+    with pytest.raises(error, match=r"ndes-lab fault list|known"):
+        engine.pinned(path)
+
+
+def test_near_names_are_offered() -> None:
+    with pytest.raises(UnknownFault, match=r"near: .*wrong-recipient-nonce"):
+        find("reply::wrong-recipient-nonse")
+    assert find(NONCE.upper()).id == NONCE
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {},
+        {"fault": NONCE, "sequence": [NONCE]},
+        {"fault": "reply::none-such"},
+        {"fault": NONCE, "seed": 1},
+        {"fault": NONCE, "chance": 1.5},
+        {"fault": NONCE, "times": 0},
+        {"fault": NONCE, "parameters": {"seconds": 1}},
+        {"fault": NONCE, "match": {"client_address": "10.0.0.0/33"}},
+        {"fault": NONCE, "match": {"colour": "red"}},
+    ],
+)
+def test_order_that_makes_no_sense_is_refused(order: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        RuleOrder.model_validate(order)
+
+
+@pytest.mark.parametrize("fault", catalogue().values(), ids=lambda fault: fault.id)
+def test_every_fault_is_described(fault: Any) -> None:
+    assert fault.id == f"{fault.seam.value}::{fault.function.__name__.replace('_', '-')}"
+    assert fault.title
+    assert len(fault.title) < 130, "the first line is the title"
+    assert fault.clause
+    for name, default in fault.parameters.items():
+        assert fault.read_parameters({name: str(default)}) == {name: default}
+    assert replace(fault) == fault
