@@ -25,7 +25,7 @@ _STYLE: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1.5em; max-width: 70em;
   color: #222; background: #fff }
 h1, h2 { line-height: 1.2 } h2 { margin-top: 2em; border-bottom: 2px solid #ddd }
-nav ul { columns: 18em; padding: 0; list-style: none } nav li { break-inside: avoid }
+nav ul { columns: 24em; padding: 0; list-style: none } nav li { break-inside: avoid }
 article { margin: 1.2em 0; padding: .2em 1em; border: 1px solid #ddd; border-radius: 6px }
 article h3 { font: 600 1em ui-monospace, monospace; overflow-wrap: anywhere }
 .method { display: inline-block; min-width: 4.5em; color: #0b57a4 }
@@ -166,14 +166,14 @@ def _model(name: str, schema: Mapping[str, Any]) -> str:
         return f"{title}\n<p>{_type(schema)}</p>\n</article>"
     required = schema.get("required", ())
     rows = (
-        (field, _type(part), _needed({"required": field in required}), part.get("description", ""))
+        (field, _type(part), _needed(field in required), part.get("description", ""))
         for field, part in schema["properties"].items()
     )
     return f"{title}\n{_table(('Field', 'Type', '', ''), rows)}\n</article>"
 
 
-def _needed(described: Mapping[str, Any]) -> str:
-    return "required" if described["required"] else ""
+def _needed(required: bool) -> str:
+    return "required" if required else ""
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -88,10 +88,10 @@ class CertificateQuery(ApiModel):
     """Which certificates to list, and which page."""
 
     status: CertificateStatus | None = None
-    template: str | None = None
-    subject: str | None = None
+    template: str | None = Field(default=None, description="Name of the template it was issued under")
+    subject: str | None = Field(default=None, description="Text that the subject holds, in any case")
     expiring_within_days: Annotated[int, Field(ge=0, le=36_500)] | None = None
-    after_id: Annotated[int, Field(ge=0)] = 0
+    after_id: Annotated[int, Field(ge=0, lt=1 << 63, description="Number after which the page begins")] = 0
     limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT)] = 100
 
 
