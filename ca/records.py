@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -321,6 +321,13 @@ class StoreTransaction(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreContents:
+    """The rows of each table by its name, ordered by primary key, as the tables keep values."""
+
+    rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(repr=False)
+
+
 class Store(Protocol):
     """Where a CA remembers; the only implementation is `ca.store.SqlStore`."""
 
@@ -336,8 +343,11 @@ class Store(Protocol):
     def reading(self) -> AbstractContextManager[StoreTransaction]:
         """Begin a read-only transaction: one consistent snapshot, never waits for a writer."""
 
-    def reset(self) -> None:
-        """Forget everything; the schema stays."""
+    def contents(self) -> StoreContents:
+        """Return every row there is, to come back to by `reset`."""
+
+    def reset(self, to: StoreContents | None = None) -> None:
+        """Forget everything, or all but ``to``; the schema stays."""
 
     def close(self) -> None:
         """Close every connection."""

@@ -180,18 +180,6 @@ class Publication:
             known = self._facts[file.name] = file.etag, read_crl(name, file.content)
         return known[1]
 
-    def withdraw(self) -> None:
-        """Remove every published file: the folder is as new.
-
-        Raises:
-            OSError: the folder cannot be written.
-
-        """
-        with self._exclusively():
-            for name in self._names():
-                (self._folder / name).unlink(missing_ok=True)
-            self._cache.clear()
-
     # -- checks ------------------------------------------------------------------------
 
     def _inspect(self, item: Publishable, fresh: dict[str, CrlFacts]) -> None:

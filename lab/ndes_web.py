@@ -66,8 +66,11 @@ class _Behind:
         return None
 
 
-def make_ndes_web(world: World, digest_key: bytes) -> NdesWeb:
-    """Return NDES's web side over a world whose ``service`` may still be missing."""
+def make_ndes_web(world: World, digest_key: bytes, *, password: str | None = None) -> NdesWeb:
+    """Return NDES's web side over a world whose ``service`` may still be missing.
+
+    ``password`` is the user's; None: that of the settings, or a new one.
+    """
     settings, endpoint = world.settings.ndes, world.settings.scep.endpoints[DEFAULT_ENDPOINT]
     registry, events = settings.registry(endpoint), world.ndes_logs.events
     single = SealedPassword(
@@ -93,7 +96,7 @@ def make_ndes_web(world: World, digest_key: bytes) -> NdesWeb:
         )
         host = PolicyHost(settings.policy_module, context, events)
         policy = ModuleChallenges(host, policy)
-    password = _password(settings, world.entropy)
+    password = _password(settings, world.entropy) if password is None else password
     directories = VirtualDirectories(registry.PasswordVDir)
     face = Face(
         settings=settings,

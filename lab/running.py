@@ -30,9 +30,11 @@ from .admin.app import create_app as create_admin_app
 from .admin.local import LocalDesk
 from .admin.models import ChallengeOrder, pem
 from .admin.operation import AdminFacts
+from .beginning import Beginning
 from .faults.engine import FaultEngine
 from .faults.serving import Served
 from .faults.wrappers import Bending, BentFiles, BentResponder, BentService
+from .gate import Gate
 from .journal import Journal
 from .journal.settings import journal_folder
 from .lab_clock import LabClock
@@ -61,6 +63,10 @@ _FEW = 8  # threads at most, for listeners whose answers cost next to nothing
 
 class NotAnswering(Exception):
     """A listener was opened and does not answer."""
+
+
+class NotEphemeral(RuntimeError):
+    """A lab that keeps its data is not reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,23 +130,30 @@ class RunningLab:
             self.world.publish_all()
             self.journal = _journal(effective, data_dir)
             self.desk = LocalDesk(self.world)
-            self._republisher = Republisher(
-                publish=self.world.publishing.publish_due,
-                due=self.world.publishing.next_publication,
-                clock=clock,
-                retry=effective.publisher.retry,
-            )
-            self.world.on_publication(self._republisher.reschedule)
-            self.health = LabHealth(self.world, lambda: self._republisher.state)
+            self._gate = Gate()
+            self._resetting = threading.Lock()
+            self._beginning: Beginning | None = None
+            self._watch()
+            self.world.on_publication(lambda due: self._republisher.reschedule(due))
             self._serve(listeners, effective)
             undo.callback(self.faults.stop)
-            undo.callback(self._republisher.stop)
+            undo.callback(lambda: self._republisher.stop())
             self._republisher.start()
-            undo.callback(self.health.stop)
+            undo.callback(lambda: self.health.stop())
             self.health.start()
             undo.callback(self.journal.close)  # or who waits for it keeps the listener from stopping
             self._listeners = listeners
             self._undo = undo.pop_all()
+
+    def _watch(self) -> None:
+        """Make who publishes when it is due, and who looks at the PKI's health."""
+        self._republisher = Republisher(
+            publish=self.world.publishing.publish_due,
+            due=self.world.publishing.next_publication,
+            clock=self.world.clock,
+            retry=self.world.settings.publisher.retry,
+        )
+        self.health = LabHealth(self.world, lambda: self._republisher.state)
 
     def _serve(self, listeners: _Listeners, settings: LabSettings) -> None:
         self.world.ndes_logs.iis.listen(_reachable_address(settings), listeners.scep.port)
@@ -149,7 +162,7 @@ class RunningLab:
             self._with_faults(scep, "scep", settings, endpoint_of=Router(settings.scep.endpoints).endpoint)
         )
         publisher = create_publisher_app(
-            BentFiles(self.world.publication, self.faults),
+            BentFiles(self.world, self.faults),
             virtual_directory=settings.pki.virtual_directory,
             settings=settings.publisher,
             responder=BentResponder(self.world, self.faults) if settings.pki.ocsp.enabled else None,
@@ -161,8 +174,8 @@ class RunningLab:
             issuing_pem=pem(self.world.authority.certificate.der, "CERTIFICATE"),
             ready=self._why_not_ready,
             token=self.admin_token,
-            health=self.health.look,
-            metrics=self.health.metrics,
+            health=lambda: self.health.look(),
+            metrics=lambda: self.health.metrics(),
         )
         listeners.admin.serve(_Lazily(lambda: create_admin_app(self.desk, facts)))
 
@@ -172,8 +185,8 @@ class RunningLab:
         listener: ListenerName,
         settings: LabSettings,
         endpoint_of: Callable[[str], str | None] = lambda _: None,
-    ) -> Served:
-        return Served(
+    ) -> WSGIApplication:
+        served = Served(
             application,
             listener=listener,
             engine=self.faults,
@@ -183,6 +196,7 @@ class RunningLab:
             endpoint_of=endpoint_of,
             time_header=settings.server.ephemeral,
         )
+        return self._gate.before(served)
 
     @property
     def publisher_state(self) -> PublisherState:
@@ -199,6 +213,43 @@ class RunningLab:
         for listener in (self._listeners.scep, self._listeners.pki, self._listeners.admin):
             if not listener.answers():
                 raise NotAnswering(f"the {listener.name} listener on port {listener.port} does not answer")
+
+    def remember(self) -> None:
+        """Make how the lab is now what `reset` comes back to."""
+        self._beginning = Beginning(self.world)
+
+    def reset(self) -> None:
+        """Make the lab as it was when it was told to `remember`: the same keys and URLs, no memory since.
+
+        Database, files, clock, faults, journal, logs and whatever is kept in memory. Requests under way
+        are answered first.
+
+        Raises:
+            NotEphemeral: it was not told to remember anything.
+            StillAnswering: a request is not answered within ten seconds.
+            StoreUnavailable, OSError: database or folder cannot be written.
+
+        """
+        if self._beginning is None:
+            raise NotEphemeral(
+                "this lab keeps its data, and is not reset: only what was started with --ephemeral is"
+            )
+        with self._resetting:
+            self.faults.clear()
+            self.faults.interrupt()
+            with self._gate.shut():
+                self._republisher.stop()
+                self.health.stop()
+                self.lab_clock.reset()
+                try:
+                    self._beginning.restore()
+                finally:
+                    self._watch()
+                    self._republisher.start()
+                    self.health.start()
+                iis = self.world.ndes_logs.iis
+                iis.listen(_reachable_address(self.world.settings), self._listeners.scep.port)
+                self.journal.clear()
 
     def stop(self) -> None:
         """Stop serving, finish what is under way, join every thread, close the database."""

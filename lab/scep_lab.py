@@ -6,12 +6,10 @@ import contextlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ca.clock import SystemClock
-from ca.records import CertificateFilter, CertificateStatus, CrlKind
 from scep_server.exchange_log import ExchangeLog
 
 from .admin.models import (
@@ -30,28 +28,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ca.clock import Clock
-    from ca.records import CertificateRecord, CrlRecord
+    from ca.records import CertificateStatus
     from scep_server.ndes.profiles import ProfileName
 
     from .admin.local import LocalDesk
     from .health import HealthReport
     from .journal import Journal
     from .world import World
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Beginning:
-    """What a fresh PKI holds: the RA's certificates and the first CRL."""
-
-    certificates: tuple[CertificateRecord, ...]
-    crls: tuple[CrlRecord, ...]
-    published: tuple[tuple[str, bytes], ...]
-
-    @classmethod
-    def of(cls, world: World) -> Self:
-        with world.store.reading() as transaction:
-            found = transaction.find_certificates(CertificateFilter(), now=world.clock.now())
-        return cls(certificates=tuple(found), crls=_crls(world), published=_published(world))
 
 
 class ScepLab:
@@ -101,7 +84,6 @@ class ScepLab:
         self._clock: Clock = clock or SystemClock()
         self._undo = contextlib.ExitStack()
         self._running: RunningLab | None = None
-        self._beginning: _Beginning | None = None
         self._root_pem_path: Path | None = None
 
     # -- life --------------------------------------------------------------------------
@@ -125,7 +107,7 @@ class ScepLab:
             undo.callback(running.stop)
             self._root_pem_path = folder / "root.pem"
             self._root_pem_path.write_text(running.root_pem)
-            self._beginning = _Beginning.of(running.world)
+            running.remember()
             self._running = running
             self._undo = undo.pop_all()
         return self
@@ -145,22 +127,11 @@ class ScepLab:
 
     def reset(self) -> None:
         """Make the lab as it was when it had just started; keys, certificates and ports stay."""
-        world, beginning = self.world, self._beginning
-        if beginning is None:
-            raise RuntimeError("this lab is not running")
-        world.store.reset()
-        with world.store.transaction() as transaction:
-            for certificate in beginning.certificates:
-                transaction.add_certificate(certificate, certificate.issued_at)
-            for crl in beginning.crls:
-                transaction.add_crl(crl)
-            for _ in range(max((crl.number for crl in beginning.crls), default=0)):
-                transaction.next_crl_number(world.authority.issuer_key_id)
-        world.service = world.new_service()
-        if _published(world) != beginning.published:
-            world.publication.withdraw()
-            world.publish_all()
-        self.journal.clear()
+        self._lab.reset()
+
+    def remember(self) -> None:
+        """Make how the lab is now what `reset` comes back to: prepared once, as new for every test."""
+        self._lab.remember()
 
     # -- what it is --------------------------------------------------------------------
 
@@ -306,12 +277,3 @@ class ScepLab:
         if self._running is None:
             raise RuntimeError("this lab is not running")
         return self._running
-
-
-def _crls(world: World) -> tuple[CrlRecord, ...]:
-    found = (world.latest_crl(kind) for kind in CrlKind)
-    return tuple(crl for crl in found if crl is not None)
-
-
-def _published(world: World) -> tuple[tuple[str, bytes], ...]:
-    return tuple((file.name, file.content) for file in world.publication.files())

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ca.keys import SigningKey
     from ca.ocsp_responder import OcspAnswer
     from ca.records import CertificateRecord, CrlRecord, Store
+    from crl_publisher.publication import PublishedFile
     from scep_server.exchange import ExchangeObserver, HttpExchangeRequest, HttpReply
     from scep_server.protocol.codec import Codec
     from scep_server.ra import RegistrationAuthority
@@ -81,9 +82,9 @@ class Wrapping:
 class World:
     """A PKI, open for serving. The root's key is no part of it.
 
-    Is itself what `scep_server.app.create_app` serves and who answers OCSP for
-    `crl_publisher.app.create_app`, so that ``service`` and ``responder`` may be replaced while requests
-    come in. Nothing is published until `publish_all`.
+    Is itself what `scep_server.app.create_app` serves, and the files and who answers OCSP for
+    `crl_publisher.app.create_app`, so that ``service``, ``publication`` and ``responder`` may be replaced
+    while requests come in. Nothing is published until `publish_all`.
 
     Raises:
         FolderError: there is no PKI, or a file of it is missing or broken.
@@ -112,8 +113,7 @@ class World:
         self.pki = settings.pki
         self.clock = clock
         self.entropy = entropy
-        self.ndes_logs = NdesLogs(folder.path, settings.logs, clock=clock, profile=settings.scep.ndes_profile)
-        self.observers = (*observers, *self.ndes_logs.observers)
+        self._given_observers = tuple(observers)
         self.codec = wrapping.codec(ScepCodec())
         self.root = open_root_certificate(folder)
         self.root_locations = root_locations(folder, self.pki)
@@ -129,17 +129,27 @@ class World:
         self.earlier_authorities = open_earlier_authorities(folder, self.pki, clock=clock, entropy=entropy)
         self.issuing_certificates = open_issuing_certificates(folder)  # newest first
         self._registration_authority: RegistrationAuthority | None = None
-        digest_key = open_challenge_digest_key(folder, self.pki)
+        self._digest_key = open_challenge_digest_key(folder, self.pki)
         self.challenges = ChallengeBook(
-            digest_key=digest_key,
+            digest_key=self._digest_key,
             clock=clock,
             entropy=entropy,
             sealing=any(endpoint.password_recipients for endpoint in settings.scep.endpoints.values()),
         )
-        self.publication = Publication(folder.published, clock, durable=durable)
+        self._durable = durable
         self.publishing = Publishing(self)
         self.store = wrapping.store(open_store(folder, durable=durable))
-        self.ndes = make_ndes_web(self, digest_key)
+        self._put_together()
+
+    def _put_together(self, ndes_password: str | None = None) -> None:
+        """Make what remembers the requests it has seen."""
+        settings = self.settings
+        self.ndes_logs = NdesLogs(
+            self.folder.path, settings.logs, clock=self.clock, profile=settings.scep.ndes_profile
+        )
+        self.observers = (*self._given_observers, *self.ndes_logs.observers)
+        self.publication = Publication(self.folder.published, self.clock, durable=self._durable)
+        self.ndes = make_ndes_web(self, self._digest_key, password=ndes_password)
         if self.ndes.host is not None:
             self.observers = (*self.observers, self.ndes.host)
         self.service = self.new_service()
@@ -225,6 +235,16 @@ class World:
         self.service.recycle()
         self.start()
 
+    def begin_again(self) -> None:
+        """Forget every request there was, as a new process does; keys, database and passwords stay.
+
+        Raises:
+            RaUnusable: the profile wants to know now, and the RA's certificates cannot be used.
+
+        """
+        self._put_together(self.ndes.password)
+        self.start()
+
     def new_service(self) -> LoadedOnDemand:
         """Return a SCEP server over what this world has when the server is loaded."""
         return LoadedOnDemand(
@@ -292,14 +312,22 @@ class World:
         """Answer one HTTP request at SCEP's listener."""
         return self.ndes.face.handle(request)
 
+    def find(self, name: str) -> PublishedFile | None:
+        """Return the published file of this name, whatever its case, or None."""
+        return self.publication.find(name)
+
     def answer(self, octets: bytes) -> OcspAnswer:
         """Answer one OCSP request."""
         return self.responder.answer(octets)
 
-    def close(self) -> None:
-        """Stop the service and close the database."""
+    def unload(self) -> None:
+        """Stop the service; the next request loads it."""
         self.ndes.face.recycle()
         self.service.recycle()
+
+    def close(self) -> None:
+        """Stop the service and close the database."""
+        self.unload()
         self.store.close()
 
     # -- publishing --------------------------------------------------------------------

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
+from ca.records import StoreContents
+
 from .tables import metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
-
     from sqlalchemy import Connection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreContents:
-    """The rows of each table by its name, ordered by primary key, as the tables keep values."""
-
-    rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(repr=False)
 
 
 def read_contents(connection: Connection) -> StoreContents:

@@ -20,7 +20,8 @@ from .schema import bring_up
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .contents import StoreContents
+    from ca.records import StoreContents
+
     from .engines import Backend
 
 

@@ -116,6 +116,8 @@ def _serve(
         undo.callback(running.stop)
         running.check_answers()
         facts = running.ready_facts()
+        if not durable:
+            running.remember()
         for sentence in running.world.misdirections():
             click.echo(f"Warning: {sentence}", err=True)
         if ready_file is not None:

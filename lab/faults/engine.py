@@ -92,6 +92,11 @@ class FaultEngine:
         """End all waiting: the lab stops."""
         self._stopping.set()
 
+    def interrupt(self) -> None:
+        """End the waiting that is under way."""
+        waiting, self._stopping = self._stopping, threading.Event()
+        waiting.set()
+
     def wait(self, seconds: float) -> bool:
         """Wait, at most until the lab stops; tell whether it does."""
         return self._stopping.wait(max(seconds, 0))

@@ -88,13 +88,11 @@ class Stand:
         folder = self.world.folder
         shutil.copytree(TEMPLATES, folder.templates, dirs_exist_ok=True)
         self.world.authority = open_authority(folder, self.world.pki, clock=self.clock, entropy=os.urandom)
-        self.world.service = self.world.new_service()
-        self._registration_authority = self.world.registration_authority
+        self.scep_lab.remember()
 
     def begin_again(self) -> None:
         """Make the lab as it was at first: its clock, its RA, its database."""
         self.clock.begin_again()
-        self.world.registration_authority = self._registration_authority
         self.scep_lab.reset()
 
     def close(self) -> None:

@@ -297,14 +297,6 @@ def test_leaves_no_lower_number_behind_when_many_publish_at_once(tmp_path: Path,
     assert published_number(Publication(tmp_path, StandingClock())) == 20
 
 
-def test_withdrawing_leaves_a_folder_as_new(publication: Publication, issuer: Signer) -> None:
-    publication.publish(crl(issuer, issuer.crl(5)))
-    publication.withdraw()
-    assert publication.files() == ()
-    publication.publish(crl(issuer, issuer.crl(1)))
-    assert published_number(publication) == 1
-
-
 _LIMITED = """
 import resource, signal, sys
 from datetime import datetime
