@@ -1,4 +1,4 @@
-"""Explain octets: any SCEP message, CMS, certificate request, certificate, CRL or OCSP message, as a tree of words.
+"""Explain octets: SCEP messages, CMS, certificate requests, certificates, CRLs and OCSP, as trees of words.
 
 Lives here: recognising what the octets are, and turning them into `Node`s. Everything is read by
 asn1crypto, not by our codec, so that the two can contradict each other. Does not live here: the
