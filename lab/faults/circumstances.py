@@ -13,12 +13,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lab.recorded import AppliedFault, ListenerName
     from scep_server.exchange import Exchange
 
     from .registry import Fault
+    from .values import SigningDraft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Circumstances:
 
     ``operation`` is RFC 8894's name at the SCEP listener; at the PKI listener ``CRL``, ``DeltaCRL``, ``AIA``
     or ``OCSP``. ``path`` is without a leading ``/fault/<id>``. ``message_type`` is RFC 8894's name.
+    ``finish`` is what a fault that has the request refused does to the reply before it is signed.
     """
 
     listener: ListenerName
@@ -47,6 +49,8 @@ class Circumstances:
     message_type: str | None = None
     transaction_id: str | None = None
     subject: str | None = None
+    csr: bytes | None = None
+    finish: Callable[[SigningDraft], SigningDraft] | None = None
     pinned: Pinned | None = None
     time_shift: timedelta = timedelta(0)
     exchange: Exchange | None = None

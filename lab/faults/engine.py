@@ -80,7 +80,7 @@ class FaultEngine:
         self._lock = threading.Lock()
         self._rules: dict[int, _Rule] = {}
         self._next_id = 1
-        self._applied: OrderedDict[tuple[object, str], int] = OrderedDict()
+        self._applied: OrderedDict[tuple[object, str], tuple[int, dict[str, bytes]]] = OrderedDict()
         self._world: World | None = None
         self._stopping = threading.Event()
 
@@ -239,9 +239,9 @@ class FaultEngine:
         if not chosen.is_for(circumstances.operation):
             return value
         key = (rule_id or chosen.id, circumstances.transaction_id or circumstances.client_address)
-        tools = Tools(
-            world=self._world, circumstances=circumstances, nth=self._applied.get(key, 0), wait=self.wait
-        )
+        nth, memory = self._applied.get(key, (0, {}))
+        memory = dict(memory)
+        tools = Tools(world=self._world, circumstances=circumstances, nth=nth, memory=memory, wait=self.wait)
         read = chosen.read_parameters(parameters)
         noted = AppliedFault(fault_id=chosen.id, rule_id=rule_id, parameters=read)
         circumstances.applied.append(noted)  # before: a fault may leave by an exception
@@ -250,7 +250,8 @@ class FaultEngine:
             circumstances.applied.remove(noted)
             return value
         with self._lock:
-            self._applied[key] = self._applied.pop(key, 0) + 1
+            counted, _ = self._applied.pop(key, (0, memory))
+            self._applied[key] = (counted + 1, memory)
             while len(self._applied) > _REMEMBERED:
                 self._applied.popitem(last=False)
         return bent

@@ -23,12 +23,14 @@ class Tools:
 
     ``nth`` is how often this fault has been applied before: in the same transaction, or where that is not
     known, to the same client. ``wait`` makes the exchange take that many seconds longer, less where the lab
-    is stopped.
+    is stopped. ``memory`` is what the fault has noted where ``nth`` counts; it is kept if the fault is
+    applied.
     """
 
     world: World | None
     circumstances: Circumstances
     nth: int = 0
+    memory: dict[str, bytes] = field(default_factory=dict, repr=False)
     wait: Callable[[float], object] = field(repr=False)
 
     @property

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ca.keys import SigningKey
     from lab.recorded import Headers
     from scep_server.protocol.algorithms import DigestAlgorithm
-    from scep_server.protocol.messages import CertRep
+    from scep_server.protocol.errors import MessageError
+    from scep_server.protocol.messages import CertRep, OpenedMessage, RequestContent
     from scep_server.protocol.parts import SignedDataParts
     from scep_server.protocol.replies import ReplyForm
     from scep_server.protocol.signers import MessageSigner
@@ -171,7 +172,21 @@ class CaCertificatesAnswer:
     content_type: str | None = None
 
 
-# -- replies ---------------------------------------------------------------------------------
+# -- requests and replies ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedRequest:
+    """A request that was verified, opened and read, before anybody decides on it.
+
+    Where a fault sets ``refusal`` the server refuses the request for that reason: nothing is issued, no
+    challenge is spent. ``finish`` is then what becomes of the refusal before it is signed.
+    """
+
+    message: OpenedMessage
+    content: RequestContent
+    refusal: MessageError | None = None
+    finish: Callable[[SigningDraft], SigningDraft] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,18 +203,23 @@ class ReplyDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningDraft:
-    """A SignedData in parts, about to be signed: what is changed here is validly signed."""
+    """A SignedData in parts, about to be signed: what is changed here is validly signed.
+
+    ``draft`` is what the parts were made of.
+    """
 
     parts: SignedDataParts
     signer: MessageSigner
     digest: DigestAlgorithm
+    draft: ReplyDraft
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedMessage:
-    """A signed CertRep in its octets."""
+    """A signed CertRep in its octets; ``csr`` is the PKCS#10 that it answers, if it answers one."""
 
     octets: bytes = field(repr=False)
+    csr: bytes | None = field(default=None, repr=False)
 
 
 # -- certificates and what the lab leans on ----------------------------------------------------

@@ -22,6 +22,7 @@ from .values import (
     CapabilitiesAnswer,
     DraftCertificate,
     EncodedMessage,
+    OpenedRequest,
     ReplyDraft,
     SigningDraft,
     StoreAccess,
@@ -131,9 +132,15 @@ class BentCodec:
         """Read what is asked for."""
         content = self._codec.interpret(opened)
         circumstances = current()
-        if circumstances is not None and isinstance(content, CertificationRequest):
-            circumstances.subject = _subject(content.csr)
-        return content
+        if circumstances is None:
+            return content
+        if isinstance(content, CertificationRequest):
+            circumstances.subject, circumstances.csr = _subject(content.csr), content.csr
+        request = self._engine.bend(OpenedRequest(message=opened, content=content))
+        if request.refusal is not None:
+            circumstances.finish = request.finish
+            raise request.refusal
+        return request.content
 
     def encode_reply(
         self,
@@ -146,7 +153,7 @@ class BentCodec:
         password_seed: bytes = b"",
     ) -> bytes:
         """Encrypt and sign a reply."""
-        bend = self._engine.bend
+        bend, circumstances = self._engine.bend, current()
         draft = bend(
             ReplyDraft(
                 cert_rep=bend(cert_rep), signer=signer, form=form, cek=cek, iv=iv, password_seed=password_seed
@@ -160,8 +167,12 @@ class BentCodec:
             iv=draft.iv,
             password_seed=draft.password_seed,
         )
-        signing = bend(SigningDraft(parts=parts, signer=draft.signer, digest=draft.cert_rep.digest))
-        return bend(EncodedMessage(sign_parts(signing.parts, signing.signer, signing.digest))).octets
+        signing = SigningDraft(parts=parts, signer=draft.signer, digest=draft.cert_rep.digest, draft=draft)
+        if circumstances is not None and circumstances.finish is not None:
+            signing = circumstances.finish(signing)
+        signing = bend(signing)
+        octets = sign_parts(signing.parts, signing.signer, signing.digest)
+        return bend(EncodedMessage(octets, csr=None if circumstances is None else circumstances.csr)).octets
 
     def encode_ca_certificates(self, certificates: Sequence[bytes]) -> bytes:
         """Encode a GetCACert response of several certificates."""
