@@ -75,6 +75,7 @@ class CertificateAuthority:
 
     ``chain`` holds the certificates above its own, issuer first, root last; ``siblings`` are other
     certificates of the same CA, before or after a renewal. ``entropy`` returns that many random octets.
+    ``templates`` may be replaced while the CA works: what is asked for next goes by the new ones.
     Safe to use from several threads: it keeps no state but what it is given; all memory is in the
     store whose transactions are handed in.
     """
@@ -113,7 +114,6 @@ class CertificateAuthority:
         self._drafter = Drafter(
             certificate=certificate,
             key=key,
-            templates=templates,
             entropy=entropy,
             locations=locations,
             settings=settings,

@@ -1,6 +1,6 @@
 """Certificates drafted: from a granted request to the parts that are signed.
 
-Everything that is the same in all certificates of a template is encoded once, when the CA is opened.
+Everything that is the same in all certificates of a template is encoded once, when the first is drafted.
 Nothing is refused here: who drafts has granted (`ca.authority`).
 """
 
@@ -19,27 +19,28 @@ if TYPE_CHECKING:
     from .extensions import Extension
     from .keys import SigningKey
     from .pkcs10 import CertificateRequest, VerifiedRequest
+    from .public_keys import KeyAlgorithm
     from .settings import PkiSettings, PublicationLocations
-    from .templates import Template, TemplateSet
+    from .templates import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """The extensions that stand before and after those of the single certificate."""
+    """The extensions of a template that stand before and after those of the single certificate."""
 
+    template: Template
     before: tuple[Extension, ...]
     after: tuple[Extension, ...]
 
 
 class Drafter:
-    """Drafts certificates under the templates of one CA."""
+    """Drafts certificates of one CA."""
 
     def __init__(
         self,
         *,
         certificate: CertificateInfo,
         key: SigningKey,
-        templates: TemplateSet,
         entropy: Callable[[int], bytes],
         locations: PublicationLocations,
         settings: PkiSettings,
@@ -48,23 +49,16 @@ class Drafter:
         self._signature_algorithm = key.signature_algorithm_der
         self._entropy = entropy
         self._settings = settings
-        location: tuple[Extension, ...] = (
+        self._location: tuple[Extension, ...] = (
             extensions.crl_distribution_points(locations.crl_urls),
             extensions.authority_information_access(locations.ca_issuers_urls, locations.ocsp_urls),
         )
         if settings.freshest_crl_in_certificates and locations.delta_crl_urls:
-            location = (*location, extensions.freshest_crl(locations.delta_crl_urls))
+            self._location = (*self._location, extensions.freshest_crl(locations.delta_crl_urls))
         self._key_id = key.subject_key_id
         self._certificate_index = extensions.read_ca_version(certificate.extensions)[1]
-        issuer = extensions.authority_key_identifier(key.subject_key_id)
-        self._frames = {
-            (template.name, algorithm): _Frame(
-                before=template.constant_extensions(algorithm),
-                after=(issuer, *(location if template.extensions.revocation_information else ())),
-            )
-            for template in templates
-            for algorithm in template.cryptography.key_algorithms
-        }
+        self._issuer = extensions.authority_key_identifier(key.subject_key_id)
+        self._frames: dict[tuple[str, KeyAlgorithm], _Frame] = {}
 
     def draft(
         self,
@@ -81,7 +75,7 @@ class Drafter:
         ``request_id`` is a number that grows with time; it goes into the serial number.
         """
         key = request.public_key
-        frame = self._frames[template.name, key.algorithm]
+        frame = self._frame(template, key.algorithm)
         not_before, not_after = self._validity(request, template, now)
         identifier = extensions.subject_key_identifier(key.key_id)
         return TbsCertificate(
@@ -96,6 +90,18 @@ class Drafter:
             public_key_der=request.public_key_der,
             extensions=(*frame.before, *granted, identifier, *frame.after),
         )
+
+    def _frame(self, template: Template, algorithm: KeyAlgorithm) -> _Frame:
+        """Return what is the same in all certificates of a template; made anew where it has been replaced."""
+        found = self._frames.get((template.name, algorithm))
+        if found is None or found.template is not template:
+            location = self._location if template.extensions.revocation_information else ()
+            found = self._frames[template.name, algorithm] = _Frame(
+                template=template,
+                before=template.constant_extensions(algorithm),
+                after=(self._issuer, *location),
+            )
+        return found
 
     def _validity(
         self, request: CertificateRequest, template: Template, now: datetime

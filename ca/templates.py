@@ -367,6 +367,10 @@ class TemplateSet:
         """Return the template of this name, published or not."""
         return self._templates.get(name.lower())
 
+    def having(self, template: Template) -> Self:
+        """Return the set with one template more, or in place of the one of its name."""
+        return type(self)({**self._templates, template.name: template})
+
     def published(self, name: str) -> Template:
         """Return the template of this name.
 

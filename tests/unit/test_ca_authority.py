@@ -79,6 +79,20 @@ def test_an_ec_certificate_has_no_key_encipherment(world: CaWorld) -> None:
     assert (usage.digital_signature, usage.key_encipherment) == (True, False)
 
 
+def test_templates_that_replace_others_hold_for_the_next_request(tmp_path: Path) -> None:
+    with ca_world(tmp_path / "pki") as world:
+        first = read_certificate(world.issue(CSR.encode()))
+        template = world.authority.templates.published("SCEP-Client-Auth")
+        tab = template.extensions.model_copy(update={"ocsp_no_check": True, "revocation_information": False})
+        world.authority.templates = world.authority.templates.having(
+            template.model_copy(update={"extensions": tab})
+        )
+        second = read_certificate(world.issue(replace(CSR, key=KEYS.fresh()).encode()))
+    changed = {oids.OCSP_NO_CHECK, oids.CRL_DISTRIBUTION_POINTS}
+    kept = [{one.oid for one in leaf.extensions} & changed for leaf in (first, second)]
+    assert kept == [{oids.CRL_DISTRIBUTION_POINTS}, {oids.OCSP_NO_CHECK}]
+
+
 def test_the_certificate_says_where_crl_issuer_and_ocsp_are(world: CaWorld) -> None:
     leaf = world.issue(CSR.encode())
     text = openssl("x509", "-inform", "DER", "-noout", "-text", given=leaf)

@@ -75,6 +75,16 @@ def test_names_are_found_in_any_case_and_unknown_ones_are_refused() -> None:
         templates.published("nothing")
 
 
+def test_a_set_can_have_another_template_in_place_of_one_and_is_itself_unchanged() -> None:
+    first = TemplateSet.load()
+    template = first.published("WebServer")
+    second = first.having(template.model_copy(update={"published": False}))
+    assert first.published("webserver") is template
+    with pytest.raises(UnsupportedCertType):
+        second.published("WebServer")
+    assert len(list(first)) == len(list(second))
+
+
 def test_a_users_file_replaces_the_built_in_and_may_unpublish_it(tmp_path: Path) -> None:
     (tmp_path / "webserver.toml").write_text(GOOD.replace('"user"', '"user"\npublished = false'))
     (tmp_path / "Mine.toml").write_text(GOOD)
