@@ -237,19 +237,22 @@ class RunningLab:
         with self._resetting:
             self.faults.clear()
             self.faults.interrupt()
-            with self._gate.shut():
-                self._republisher.stop()
-                self.health.stop()
-                self.lab_clock.reset()
-                try:
-                    self._beginning.restore()
-                finally:
-                    self._watch()
-                    self._republisher.start()
-                    self.health.start()
-                iis = self.world.ndes_logs.iis
-                iis.listen(_reachable_address(self.world.settings), self._listeners.scep.port)
-                self.journal.clear()
+            self.health.stop()  # first: what it is looking at is behind the gate
+            self._republisher.stop()
+            try:
+                with self._gate.shut():
+                    self._come_back_to(self._beginning)
+            finally:
+                self._watch()
+                self._republisher.start()
+                self.health.start()
+
+    def _come_back_to(self, beginning: Beginning) -> None:
+        self.lab_clock.reset()
+        beginning.restore()
+        iis = self.world.ndes_logs.iis
+        iis.listen(_reachable_address(self.world.settings), self._listeners.scep.port)
+        self.journal.clear()
 
     def stop(self) -> None:
         """Stop serving, finish what is under way, join every thread, close the database."""

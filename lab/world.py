@@ -107,14 +107,13 @@ class World:
         durable: bool = True,
         wrapping: Wrapping | None = None,
     ) -> None:
-        wrapping = wrapping or Wrapping()
+        self._wrapping = wrapping = wrapping or Wrapping()
         self.folder = folder
         self.settings = settings = settings.with_registry()
         self.pki = settings.pki
         self.clock = clock
         self.entropy = entropy
         self._given_observers = tuple(observers)
-        self.codec = wrapping.codec(ScepCodec())
         self.root = open_root_certificate(folder)
         self.root_locations = root_locations(folder, self.pki)
         issuing = open_issuing_key(folder, self.pki)
@@ -148,6 +147,7 @@ class World:
             self.folder.path, settings.logs, clock=self.clock, profile=settings.scep.ndes_profile
         )
         self.observers = (*self._given_observers, *self.ndes_logs.observers)
+        self.codec = self._wrapping.codec(ScepCodec())
         self.publication = Publication(self.folder.published, self.clock, durable=self._durable)
         self.ndes = make_ndes_web(self, self._digest_key, password=ndes_password)
         if self.ndes.host is not None:
