@@ -27,6 +27,7 @@ from scep_server.app import create_app as create_scep_app
 from scep_server.transport import Router
 
 from .admin.app import create_app as create_admin_app
+from .admin.journal_local import LocalJournalDesk
 from .admin.local import LocalDesk
 from .admin.models import ChallengeOrder, pem
 from .admin.operation import AdminFacts
@@ -129,7 +130,8 @@ class RunningLab:
             self.world.start()
             self.world.publish_all()
             self.journal = _journal(effective, data_dir)
-            self.desk = LocalDesk(self.world)
+            waiters = effective.server.limits(_SMALL_BODY, threads=_FEW).threads // 2
+            self.desk = LocalDesk(self.world, journal=LocalJournalDesk(self.journal, waiters=waiters))
             self._gate = Gate()
             self._resetting = threading.Lock()
             self._beginning: Beginning | None = None

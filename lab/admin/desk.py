@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from ca.records import RequestStatus
 
+    from .journal import JournalDesk
     from .models import (
         BulkOrder,
         BulkView,
@@ -75,6 +76,10 @@ class Desk(Protocol):
     @property
     def ndes(self) -> NdesDesk:
         """What can be done about NDES."""
+
+    @property
+    def journal(self) -> JournalDesk:
+        """What can be read of the journal."""
 
     def new_challenge(self, order: ChallengeOrder) -> NewChallengeView:
         """Make a challenge; the only time its password is seen."""

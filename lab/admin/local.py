@@ -13,8 +13,10 @@ from ca import der, names, oids
 from ca.errors import CaError, NoSuchRequest
 from ca.records import AlreadyExists, CertificateFilter, CrlKind, StoreUnavailable
 from crl_publisher import PublicationRefused
+from lab.journal.settings import journal_folder
 
 from .desk import DeskRefused, DeskUnavailable, Invalid, NotFound
+from .journal_local import FolderJournalDesk
 from .models import (
     CertificatePage,
     CertificateView,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from crl_publisher import PublishedFile
     from lab.world import World
 
+    from .journal import JournalDesk
     from .models import (
         BulkOrder,
         BulkView,
@@ -49,11 +52,15 @@ if TYPE_CHECKING:
 
 
 class LocalDesk:
-    """Works on a world directly; ``offline`` where nothing serves it."""
+    """Works on a world directly; ``offline`` where nothing serves it.
 
-    def __init__(self, world: World, *, offline: bool = False) -> None:
+    ``journal`` is that of who serves it; without, the one in the world's folder is read.
+    """
+
+    def __init__(self, world: World, *, offline: bool = False, journal: JournalDesk | None = None) -> None:
         self._world = world
         self.ndes = LocalNdesDesk(world, offline=offline)
+        self.journal: JournalDesk = journal or FolderJournalDesk(journal_folder(world.folder.path))
 
     def new_challenge(self, order: ChallengeOrder) -> NewChallengeView:
         """Make a challenge; the only time its password is seen."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .operations import certificates, challenges, crls, documentation, facts, ndes, requests
+from .operations import certificates, challenges, crls, documentation, facts, journal, ndes, requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     certificates.resource,
     requests.resource,
     crls.resource,
+    journal.resource,
     ndes.resource,
     facts.resource,
     documentation.resource,

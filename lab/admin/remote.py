@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .journal_remote import RemoteJournalDesk
 from .models import ChallengeQuery, CrlOrder, CrlQuery, RequestQuery
 from .ndes_remote import RemoteNdesDesk
 from .operations import certificates, challenges, crls, requests
@@ -38,6 +39,7 @@ class RemoteDesk:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self.ndes = RemoteNdesDesk(ask)
+        self.journal = RemoteJournalDesk(ask)
 
     @classmethod
     def at(cls, url: str, token: str | None = None) -> RemoteDesk:

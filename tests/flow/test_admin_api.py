@@ -48,7 +48,8 @@ def takes_something(operation: Operation[Any]) -> bool:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[BaseSchema]:
-    with ScepLab() as scep_lab:
+    # One thread: nobody may wait for what comes into the journal.
+    with ScepLab({"server": {"threads": 1}}) as scep_lab:
         facts = AdminFacts(
             version="1",
             root_pem=scep_lab.root_pem,
