@@ -153,6 +153,8 @@ _TABLE: Final = (
     (0x8007000D, "ERROR_INVALID_DATA", "The data is invalid."),
     (0x80070005, "E_ACCESSDENIED", "Access is denied."),
     (0x80070057, "E_INVALIDARG", "The parameter is incorrect."),
+    (0x80070490, "ERROR_NOT_FOUND", "Element not found."),
+    (0x800706BA, "RPC_S_SERVER_UNAVAILABLE", "The RPC server is unavailable."),
     (0x80004005, "E_FAIL", "Unspecified error"),
     # AD CS
     (0x80094001, "CERTSRV_E_BAD_REQUESTSUBJECT", "The request subject name is invalid or too long."),
