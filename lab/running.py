@@ -33,8 +33,9 @@ from .admin.models import ChallengeOrder, pem
 from .admin.operation import AdminFacts
 from .beginning import Beginning
 from .faults.engine import FaultEngine
+from .faults.leaning import BentFiles, BentResponder
 from .faults.serving import Served
-from .faults.wrappers import Bending, BentFiles, BentResponder, BentService
+from .faults.wrappers import Bending, BentService
 from .gate import Gate
 from .journal import Journal
 from .journal.settings import journal_folder

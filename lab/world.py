@@ -78,6 +78,14 @@ class Wrapping:
         """Return the store that is used in place of ``store``."""
         return store
 
+    def authority(self, authority: CertificateAuthority) -> CertificateAuthority:
+        """Return the CA to which the RA hands requests in place of ``authority``."""
+        return authority
+
+    def service(self, service: LoadedOnDemand) -> LoadedOnDemand:
+        """Return the SCEP server that is used in place of ``service``."""
+        return service
+
 
 class World:
     """A PKI, open for serving. The root's key is no part of it.
@@ -247,7 +255,7 @@ class World:
 
     def new_service(self) -> LoadedOnDemand:
         """Return a SCEP server over what this world has when the server is loaded."""
-        return LoadedOnDemand(
+        service = LoadedOnDemand(
             load=self._load_service,
             router=Router(self.settings.scep.endpoints),
             check=self.require_ra,
@@ -257,12 +265,13 @@ class World:
             clock=self.clock,
             maximum_body_octets=self.settings.scep.limits.maximum_body_octets,
         )
+        return self._wrapping.service(service)
 
     def _load_service(self) -> ScepService:
         self.require_ra()
         return ScepService(
             settings=self.settings.scep,
-            authority=self.authority,
+            authority=self._wrapping.authority(self.authority),
             registration_authority=self.registration_authority,
             challenges=self.challenges,
             store=self.store,

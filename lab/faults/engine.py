@@ -88,6 +88,11 @@ class FaultEngine:
         """Tell the engine which world it is in: faults borrow its keys and certificates."""
         self._world = world
 
+    @property
+    def world(self) -> World | None:
+        """The world that the faults are in, once there is one."""
+        return self._world
+
     def stop(self) -> None:
         """End all waiting: the lab stops."""
         self._stopping.set()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ca.certificates import TbsCertificate
     from ca.keys import SigningKey
+    from ca.records import ChallengeRecord
     from lab.recorded import Headers
     from scep_server.protocol.algorithms import DigestAlgorithm
     from scep_server.protocol.errors import MessageError
@@ -235,11 +236,35 @@ class DraftCertificate:
 
 @dataclass(frozen=True, slots=True)
 class StoreAccess:
-    """The database is about to be used. A fault raises what a store raises, or waits."""
+    """The database is about to be used, or just was. A fault raises what a store raises, or waits.
 
-    kind: Literal["read", "write"]
+    ``read`` and ``write`` are before a transaction begins, ``commit`` is before it ends, when everything is
+    written and may still be lost, and ``committed`` after it, when everything is kept.
+    """
+
+    kind: Literal["read", "write", "commit", "committed"]
 
 
 @dataclass(frozen=True, slots=True)
 class CaAccess:
-    """The issuing CA is about to sign a certificate. A fault raises ServiceUnavailable, or waits."""
+    """The issuing CA is about to work. A fault raises a CaError, or waits.
+
+    ``ask`` is when the RA hands it a request, for a template and in somebody's name; ``sign`` is when its key
+    is about to be used.
+    """
+
+    kind: Literal["ask", "sign"]
+    template: str = ""
+    requester: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RaAccess:
+    """The RA's certificates and keys are about to be looked at. A fault raises RaUnusable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeLookup:
+    """A challenge password was looked up; ``found`` is what the store has of it."""
+
+    found: ChallengeRecord | None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from ca.certificates import sign_certificate
 from ca.errors import CaError
 from ca.pkcs10 import parse_request
 from lab.world import Wrapping
@@ -17,30 +15,27 @@ from scep_server.protocol.replies import make_reply_parts
 
 from .ca_answers import encode_ca_answer, read_ca_answer
 from .circumstances import current
+from .leaning import BentAuthority, BentLoading, BentSigner, BentStore
 from .values import (
-    CaAccess,
     CapabilitiesAnswer,
-    DraftCertificate,
     EncodedMessage,
     OpenedRequest,
     ReplyDraft,
     SigningDraft,
-    StoreAccess,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from ca.certificates import CertificateSigner, TbsCertificate
+    from ca.authority import CertificateAuthority
+    from ca.certificates import CertificateSigner
     from ca.clock import Clock
     from ca.keys import SigningKey
-    from ca.ocsp_responder import OcspAnswer
-    from ca.records import Store, StoreTransaction
-    from crl_publisher.ocsp import OcspResponder
-    from crl_publisher.publication import FileSource, PublishedFile
+    from ca.records import Store
     from scep_server.app import HttpService
     from scep_server.exchange import HttpExchangeRequest
+    from scep_server.ndes.loading import LoadedOnDemand
     from scep_server.protocol.algorithms import AlgorithmPolicy, DigestAlgorithm
     from scep_server.protocol.codec import Codec
     from scep_server.protocol.enveloped import Decryptor
@@ -80,6 +75,14 @@ class Bending(Wrapping):
     def store(self, store: Store) -> Store:
         """Return a store that fails where a fault says so."""
         return cast("Store", BentStore(store, self._engine))
+
+    def authority(self, authority: CertificateAuthority) -> CertificateAuthority:
+        """Return a CA that refuses where a fault says so."""
+        return cast("CertificateAuthority", BentAuthority(authority, self._engine))
+
+    def service(self, service: LoadedOnDemand) -> LoadedOnDemand:
+        """Return a service whose RA's keys cannot be used where a fault says so."""
+        return cast("LoadedOnDemand", BentLoading(service, self._engine))
 
 
 class BentClock:
@@ -229,67 +232,3 @@ class BentService:
                 body, content_type = encode_ca_answer(chosen)
                 return replace(reply, body=body, content_type=content_type)
         return reply
-
-
-class BentSigner:
-    """Signs certificates with the CA's key, after faults have had their way with them."""
-
-    def __init__(self, key: SigningKey, engine: FaultEngine) -> None:
-        self._key = key
-        self._engine = engine
-
-    def sign(self, tbs: TbsCertificate) -> bytes:
-        """Return the DER certificate."""
-        self._engine.bend(CaAccess())
-        draft = self._engine.bend(DraftCertificate(tbs=tbs, key=self._key))
-        return sign_certificate(draft.tbs, draft.key)
-
-
-class BentStore:
-    """A store that fails, or is slow, where a fault says so; all else is the store's own."""
-
-    def __init__(self, store: Store, engine: FaultEngine) -> None:
-        self._store = store
-        self._engine = engine
-
-    @contextmanager
-    def transaction(self) -> Iterator[StoreTransaction]:
-        """Begin a writing transaction."""
-        self._engine.bend(StoreAccess("write"))
-        with self._store.transaction() as transaction:
-            yield transaction
-
-    @contextmanager
-    def reading(self) -> Iterator[StoreTransaction]:
-        """Begin a read-only transaction."""
-        self._engine.bend(StoreAccess("read"))
-        with self._store.reading() as transaction:
-            yield transaction
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-
-class BentFiles:
-    """Published files that are wrong where a fault says so."""
-
-    def __init__(self, files: FileSource, engine: FaultEngine) -> None:
-        self._files = files
-        self._engine = engine
-
-    def find(self, name: str) -> PublishedFile | None:
-        """Return the file of this name, whatever its case, or None."""
-        file = self._files.find(name)
-        return None if file is None else self._engine.bend(file)
-
-
-class BentResponder:
-    """An OCSP responder that is wrong where a fault says so."""
-
-    def __init__(self, responder: OcspResponder, engine: FaultEngine) -> None:
-        self._responder = responder
-        self._engine = engine
-
-    def answer(self, octets: bytes) -> OcspAnswer:
-        """Answer the octets of an OCSPRequest."""
-        return self._engine.bend(self._responder.answer(octets))
