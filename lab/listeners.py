@@ -20,13 +20,13 @@ import logging
 import re
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
 import uuid
 from dataclasses import dataclass
-from http.client import HTTPConnection as Client
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -35,8 +35,10 @@ from cheroot.workers.threadpool import ThreadPool
 
 from scep_server.exchange import CONNECTION_KEY
 
+from .tls import TlsAdapter, broken_off, say_goodbye
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 SERVER_NAME = "ndes-lab"
@@ -73,16 +75,26 @@ class Listener:
         host: address or name to bind.
         port: 0 chooses a free one; read ``port`` for the real one.
         limits: what one client may cost.
+        tls: returns the context of a connection that has just come; None serves plain HTTP.
 
     Raises:
         ListenerError: the address cannot be bound.
 
     """
 
-    def __init__(self, name: str, host: str, port: int, limits: ListenerLimits | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        limits: ListenerLimits | None = None,
+        *,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
         self.name = name
         self.host = host
         self._server = _Server((host, port), limits or ListenerLimits())
+        self._server.ssl_adapter = None if tls is None else TlsAdapter(tls)
         self._thread: threading.Thread | None = None
         self._question = f"/{uuid.uuid4()}"  # of `answers`; nobody else knows it
         try:
@@ -122,7 +134,7 @@ class Listener:
 
     def answers(self) -> bool:
         """Return whether requests get through to a worker; the application hears nothing of the question."""
-        client = Client(*self._reachable(), timeout=10)
+        client = self._client()
         try:
             client.request("GET", self._question)
             return client.getresponse().status == 200
@@ -130,6 +142,13 @@ class Listener:
             return False
         finally:
             client.close()
+
+    def _client(self) -> HTTPConnection:
+        if self._server.ssl_adapter is None:
+            return HTTPConnection(*self._reachable(), timeout=10)
+        anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        return HTTPSConnection(*self._reachable(), timeout=10, context=anybody)
 
     def _reachable(self) -> tuple[str, int]:
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port  # noqa: S104
@@ -211,12 +230,18 @@ class _TimedSocket(socket.SocketIO):
         if left <= 0:
             raise TimeoutError("timed out")  # the words by which cheroot knows it
         if left >= usual:
-            return super().readinto(buffer)
+            return self._read(buffer)
         self._timed.settimeout(left)
         try:
-            return super().readinto(buffer)
+            return self._read(buffer)
         finally:
             self._timed.settimeout(usual)
+
+    def _read(self, buffer: Any) -> int | None:
+        try:
+            return super().readinto(buffer)
+        except ssl.SSLError as error:
+            raise broken_off(self._timed, error) from error
 
 
 class _Reader(makefile.StreamReader):
@@ -225,6 +250,22 @@ class _Reader(makefile.StreamReader):
     def __init__(self, sock: socket.socket, bufsize: int, connection: _Connection) -> None:
         super(makefile.StreamReader, self).__init__(_TimedSocket(sock, connection), bufsize)
         self.bytes_read = 0
+        self._timed = sock
+
+    def has_data(self) -> bool:
+        """Tell whether octets are there that no event will announce: read ahead, or decrypted already."""
+        decrypted = self._timed.pending() if isinstance(self._timed, ssl.SSLSocket) else 0
+        return bool(decrypted or super().has_data())  # type: ignore[no-untyped-call]
+
+
+class _Writer(makefile.StreamWriter):
+    """cheroot's writer; TLS that broke is a connection that is gone."""
+
+    def _flush_unlocked(self) -> None:
+        try:
+            super()._flush_unlocked()  # type: ignore[misc]
+        except ssl.SSLError as error:
+            raise ConnectionResetError(errno.ECONNRESET, f"TLS failed: {error.reason or error}") from error
 
 
 class _HeaderLines:
@@ -320,7 +361,7 @@ class _Connection(server.HTTPConnection):
 
     def _file(self, sock: socket.socket, mode: str, bufsize: int) -> object:
         if "w" in mode:
-            return makefile.StreamWriter(sock, mode, bufsize)
+            return _Writer(sock, mode, bufsize)
         return _Reader(sock, bufsize, self)
 
     def communicate(self) -> bool:
@@ -331,6 +372,8 @@ class _Connection(server.HTTPConnection):
     def close(self) -> None:
         """Close, letting a client that is still sending read the answer first (RFC 9112 9.6)."""
         unread = self.request is not None and not self.request.all_read()
+        if not self.is_torn_down:
+            say_goodbye(self.socket)
         if unread and self.server.ready and not self.is_torn_down:
             self._linger()
         super().close()
