@@ -37,6 +37,7 @@ class Circumstances:
 
     ``operation`` is RFC 8894's name at the SCEP listener; at the PKI listener ``CRL``, ``DeltaCRL``, ``AIA``
     or ``OCSP``. ``path`` is without a leading ``/fault/<id>``. ``message_type`` is RFC 8894's name.
+    ``unavailable`` says why a fault that was to be applied cannot be had, and is the answer then.
     ``finish`` is what a fault that has the request refused does to the reply before it is signed.
     """
 
@@ -51,6 +52,7 @@ class Circumstances:
     subject: str | None = None
     csr: bytes | None = None
     finish: Callable[[SigningDraft], SigningDraft] | None = None
+    unavailable: str | None = None
     pinned: Pinned | None = None
     time_shift: timedelta = timedelta(0)
     exchange: Exchange | None = None

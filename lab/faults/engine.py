@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lab.recorded import AppliedFault
 
 from .circumstances import Circumstances, Pinned, current
-from .registry import BadParameter, UnknownFault, find
+from .registry import BadParameter, Unavailable, UnknownFault, find
 from .rules import RuleOrder, RuleView
 from .tools import Tools
 
@@ -250,7 +250,11 @@ class FaultEngine:
         read = chosen.read_parameters(parameters)
         noted = AppliedFault(fault_id=chosen.id, rule_id=rule_id, parameters=read)
         circumstances.applied.append(noted)  # before: a fault may leave by an exception
-        bent: _Value = chosen.apply(value, tools, read)
+        try:
+            bent: _Value = chosen.apply(value, tools, read)
+        except Unavailable as error:
+            circumstances.unavailable = f"{chosen.id} cannot be had here: {error}"
+            bent = value
         if bent is value:
             circumstances.applied.remove(noted)
             return value

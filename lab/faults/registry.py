@@ -69,6 +69,10 @@ class BadParameter(ValueError):
     """A fault has no such parameter, or it takes no such value."""
 
 
+class Unavailable(RuntimeError):
+    """What a fault is made with cannot be had in this lab; the text says what and what to do about it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One deviation.

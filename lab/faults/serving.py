@@ -79,6 +79,8 @@ class Served:
         circumstances, answer = self._circumstances(asked)
         with answering(circumstances):
             answer = answer or self._ask(asked, circumstances)
+            if circumstances.unavailable is not None:
+                answer = _plain(503, circumstances.unavailable)
             answer = self._engine.bend(answer)
             if circumstances.applied and self._settings.header:
                 answer = _named(answer, circumstances)

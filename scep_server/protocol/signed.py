@@ -92,7 +92,8 @@ def verify(
     """Return the message with its signer, once the signature is proved and the attributes complete.
 
     ``accepted`` are the message types this side takes: a CertRep is no request. ``known`` are
-    certificates the signer may be named by besides those in the message (NDES sends none).
+    certificates the signer may be named by besides those in the message (NDES sends none); they come
+    first: a certificate of the RA in the message may be another one for the same key.
 
     Raises:
         MessageError: BadRequest for attributes and types, BadAlgorithm for algorithms and keys,
@@ -103,7 +104,7 @@ def verify(
         raise unverified.defects[0]
     message_type = _find_message_type(unverified.message_type, accepted)
     digest = find_digest(unverified.digest_oid, policy)
-    signer = _find_signer(unverified.signer_id, (*unverified.certificates, *known))
+    signer = _find_signer(unverified.signer_id, (*known, *unverified.certificates))
     algorithm = AlgorithmIdentifier(
         oid=unverified.signature_oid, parameters_der=unverified.signature_parameters_der
     )
@@ -159,7 +160,7 @@ def verify_signed_data(
     if signed.defects:
         raise signed.defects[0]
     digest = find_digest(signed.digest_oid, policy)
-    signer = _find_signer(signed.signer_id, (*signed.certificates, *known))
+    signer = _find_signer(signed.signer_id, (*known, *signed.certificates))
     _check_signature(signer, signed.algorithm, digest, signed.attributes, signed.signature, policy)
     _check_content(
         {oid: value.raw for oid, value in values.items()}, signed.content_type_oid, signed.content, digest
