@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ca.clock import Clock
 
 _UNITS = {
@@ -33,6 +35,11 @@ class LabClock:
         self._base = base
         self._setting = threading.Lock()
         self._offset = timedelta(0)
+        self._told: list[Callable[[], None]] = []
+
+    def on_move(self, tell: Callable[[], None]) -> None:
+        """Have ``tell`` called whenever the clock has been moved."""
+        self._told.append(tell)
 
     @property
     def offset(self) -> timedelta:
@@ -53,7 +60,7 @@ class LabClock:
         wanted = read_shift(by) if isinstance(by, str) else by
         with self._setting:
             self._offset = within_years(self._base.now(), self._offset + wanted)
-        return self.now()
+        return self._moved()
 
     def set(self, instant: datetime | str) -> datetime:
         """Set the clock to an aware instant, from where it runs on; return the new time.
@@ -68,11 +75,17 @@ class LabClock:
         now = self._base.now()
         with self._setting:
             self._offset = within_years(now, wanted - now)
-        return self.now()
+        return self._moved()
 
     def reset(self) -> None:
         """Let the clock tell its base's time again."""
         self._offset = timedelta(0)
+        self._moved()
+
+    def _moved(self) -> datetime:
+        for tell in self._told:
+            tell()
+        return self.now()
 
 
 def read_shift(text: str) -> timedelta:

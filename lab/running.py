@@ -137,6 +137,7 @@ class RunningLab:
             self._resetting = threading.Lock()
             self._beginning: Beginning | None = None
             self._watch()
+            self.lab_clock.on_move(self.look_at_the_clock)
             self.world.on_publication(lambda due: self._republisher.reschedule(due))
             self._serve(listeners, effective)
             undo.callback(self.faults.stop)

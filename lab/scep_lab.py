@@ -19,9 +19,11 @@ from .admin.models import (
     ReasonName,
     RevocationOrder,
 )
+from .lab_faults import LabFaults
 from .logs import route_to_standard_logging
 from .running import RunningLab
 from .settings import LabSettings
+from .trust_files import TrustedRoot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
     from scep_server.ndes.profiles import ProfileName
 
     from .admin.local import LocalDesk
+    from .faults.registry import ParameterValue
     from .health import HealthReport
     from .journal import Journal
+    from .lab_clock import LabClock
+    from .lab_faults import SetFault
     from .world import World
 
 
@@ -68,9 +73,8 @@ class ScepLab:
         self._settings = chosen.model_copy(
             update={
                 "server": chosen.server.model_copy(
-                    update={
-                        name: 0 for name in ("port", "pki_port") if name not in chosen.server.model_fields_set
-                    }
+                    update={"ephemeral": True}
+                    | {name: 0 for name in ("port", "pki_port") if name not in chosen.server.model_fields_set}
                 ),
                 "admin": chosen.admin.model_copy(
                     update={} if "port" in chosen.admin.model_fields_set else {"port": 0}
@@ -84,7 +88,7 @@ class ScepLab:
         self._clock: Clock = clock or SystemClock()
         self._undo = contextlib.ExitStack()
         self._running: RunningLab | None = None
-        self._root_pem_path: Path | None = None
+        self._root: TrustedRoot | None = None
 
     # -- life --------------------------------------------------------------------------
 
@@ -105,9 +109,8 @@ class ScepLab:
                 durable=False,
             )
             undo.callback(running.stop)
-            self._root_pem_path = folder / "root.pem"
-            self._root_pem_path.write_text(running.root_pem)
             running.remember()
+            self._root = TrustedRoot(running.world.root.der, folder)
             self._running = running
             self._undo = undo.pop_all()
         return self
@@ -191,21 +194,64 @@ class ScepLab:
         return self._lab.admin_url
 
     @property
+    def admin_token(self) -> str | None:
+        """The management listener's bearer token; None where it wants none."""
+        return self._lab.admin_token
+
+    @property
+    def root(self) -> TrustedRoot:
+        """The root's certificate in every form that clients want."""
+        if self._root is None:
+            raise RuntimeError("this lab is not running")
+        return self._root
+
+    @property
     def root_pem(self) -> str:
-        """The root's certificate."""
-        return self._lab.root_pem
+        """The root's certificate in PEM."""
+        return self.root.pem
 
     @property
     def root_pem_path(self) -> Path:
         """A file that holds it."""
-        if self._root_pem_path is None:
-            raise RuntimeError("this lab is not running")
-        return self._root_pem_path
+        return self.root.pem_path
 
     @property
     def root_sha256(self) -> str:
         """The root's SHA-256 thumbprint, lower-case hex."""
-        return self.world.root.sha256
+        return self.root.sha256
+
+    # -- what goes wrong ---------------------------------------------------------------
+
+    @property
+    def faults(self) -> LabFaults:
+        """The faults that are set, and how to set more."""
+        running = self._lab
+        return LabFaults(running.faults, scep_base_url=running.scep_base_url, pki_url=running.pki_url)
+
+    def fault(
+        self,
+        fault: str | Sequence[str | None],
+        *,
+        times: int | None = None,
+        after: int = 0,
+        match: Mapping[str, str] | None = None,
+        chance: float | None = None,
+        seed: int | None = None,
+        **parameters: ParameterValue,
+    ) -> SetFault:
+        """Apply a fault for the length of a ``with`` block, or until the reset; as `LabFaults.set`."""
+        return self.faults.set(
+            fault, times=times, after=after, match=match, chance=chance, seed=seed, **parameters
+        )
+
+    def fault_url(self, fault_id: str, **parameters: ParameterValue) -> str:
+        """Return a URL under which a fault is always met; as `LabFaults.url`."""
+        return self.faults.url(fault_id, **parameters)
+
+    @property
+    def clock(self) -> LabClock:
+        """The lab's clock, to be moved: ``clock.shift("+400d")``. What becomes due is published at once."""
+        return self._lab.lab_clock
 
     # -- what one does with it ---------------------------------------------------------
 
@@ -261,7 +307,7 @@ class ScepLab:
         return self.desk.revoke_certificate(selector, RevocationOrder(reason=reason)).certificate
 
     def look_at_the_clock(self) -> None:
-        """Publish what has become due by a clock that was set."""
+        """Publish what has become due by a clock of one's own that was set."""
         self._lab.look_at_the_clock()
 
     def health(self) -> HealthReport:

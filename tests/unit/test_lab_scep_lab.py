@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import http.client
+import inspect
 import os
 import shutil
 import socket
@@ -20,11 +21,15 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from lab_client import client_of, order
 from pydantic import ValidationError
 
 from ca.folders import PkiFolder
 from ca.records import CertificateStatus
 from lab import ScepLab
+from lab.client import Issued, Refused, ReplyRejected
+from lab.faults.registry import BadParameter, Fault, UnknownFault, catalogue
+from lab.lab_faults import LabFaults
 from lab.listeners import ListenerError
 from lab.running import RunningLab
 from lab.settings import LabSettings, UnusableSettings
@@ -335,3 +340,96 @@ def test_opens_to_others_with_a_token(tmp_path: Path) -> None:
         running.check_answers()
     finally:
         running.stop()
+
+
+# -- what goes wrong on purpose --------------------------------------------------------
+
+NONCE = "reply::wrong-recipient-nonce"
+
+
+def enrols(scep_lab: ScepLab, url: str | None = None) -> bool:
+    try:
+        outcome = client_of(scep_lab, url=url).enrol(order(challenge=scep_lab.new_challenge()))
+    except ReplyRejected:
+        return False
+    assert isinstance(outcome, Issued)
+    return True
+
+
+def test_a_fault_lasts_as_long_as_its_block(scep_lab: ScepLab) -> None:
+    with scep_lab.fault(NONCE) as rule:
+        assert not enrols(scep_lab)
+        assert not enrols(scep_lab)
+    assert enrols(scep_lab)
+    assert rule.hits == 2
+    assert scep_lab.faults.rules() == ()
+
+
+def test_a_fault_is_applied_as_often_as_wanted(scep_lab: ScepLab) -> None:
+    rule = scep_lab.faults.set(NONCE, times=1, after=1, match={"operation": "pkioperation"})
+    assert [enrols(scep_lab) for _ in range(3)] == [True, False, True]
+    assert (rule.hits, rule.left) == (1, 0)
+
+
+def test_a_sequence_is_applied_in_turn(scep_lab: ScepLab) -> None:
+    with scep_lab.fault([NONCE, None, NONCE]):
+        assert [enrols(scep_lab) for _ in range(4)] == [False, True, False, True]
+
+
+def test_a_fault_that_only_others_are_to_meet_is_met_by_nobody_else(scep_lab: ScepLab) -> None:
+    with scep_lab.fault(NONCE, match={"subject": "CN=other*"}) as rule:
+        assert enrols(scep_lab)
+    assert rule.hits == 0
+
+
+def test_a_fault_url_is_always_broken_and_the_other_never(scep_lab: ScepLab) -> None:
+    assert not enrols(scep_lab, scep_lab.fault_url(NONCE))
+    assert enrols(scep_lab)
+
+
+def test_an_unknown_fault_is_refused_with_near_ones(scep_lab: ScepLab) -> None:
+    with pytest.raises(UnknownFault, match=NONCE):
+        scep_lab.fault("reply::wrong-recipient-nonces")
+    with pytest.raises(BadParameter, match="colour"):
+        scep_lab.fault(NONCE, colour="red")
+    with pytest.raises(UnknownFault):
+        scep_lab.fault_url("reply::nothing")
+    assert scep_lab.faults.rules() == ()
+
+
+def test_a_reset_removes_faults(scep_lab: ScepLab) -> None:
+    scep_lab.fault(NONCE)
+    scep_lab.reset()
+    assert enrols(scep_lab)
+
+
+@pytest.mark.parametrize("fault", catalogue().values(), ids=lambda fault: fault.id)
+def test_no_parameter_of_a_fault_is_named_like_one_of_a_rule(fault: Fault) -> None:
+    words = inspect.signature(LabFaults.set).parameters
+    assert not fault.parameters.keys() & words.keys()
+
+
+def test_the_clock_that_is_moved_has_everything_published_that_becomes_due(scep_lab: ScepLab) -> None:
+    published = threading.Event()
+    scep_lab.world.on_publication(lambda _: published.set())
+    before = scep_lab.clock.now()
+    scep_lab.clock.shift("+8d")
+    assert published.wait(timeout=30)
+    crl = scep_lab.world.latest_crl()
+    assert crl is not None
+    assert crl.this_update > before + timedelta(days=7)
+    scep_lab.reset()
+    assert scep_lab.clock.offset == timedelta(0)
+
+
+def test_a_request_may_choose_its_time(scep_lab: ScepLab) -> None:
+    asked = urllib.request.Request(
+        f"{scep_lab.scep_url}?operation=GetCACaps", headers={"X-Ndes-Lab-Time": "+3d"}
+    )
+    urllib.request.urlopen(asked, timeout=30).close()
+    assert scep_lab.journal[-1].clock_offset == timedelta(days=3)
+
+
+def test_the_journal_says_what_became_of_a_request(scep_lab: ScepLab) -> None:
+    assert isinstance(client_of(scep_lab).enrol(order(challenge="guessed")), Refused)
+    assert scep_lab.journal[-1].verdict.refused_by == "challenge-unknown"

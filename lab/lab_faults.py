@@ -1,0 +1,129 @@
+"""A lab's faults, as tests set them: by id, for a block or until the lab is reset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from .faults.engine import path_of
+from .faults.registry import Seam, find
+from .faults.rules import Match, RuleOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from .faults.engine import FaultEngine
+    from .faults.registry import ParameterValue
+    from .faults.rules import RuleView
+
+
+class SetFault:
+    """One rule that was set; as a context manager it is removed at the end of the block.
+
+    ``hits`` and ``left`` can be read afterwards, too.
+    """
+
+    def __init__(self, engine: FaultEngine, view: RuleView) -> None:
+        self._engine = engine
+        self._view = view
+
+    @property
+    def view(self) -> RuleView:
+        """The rule as it stands, or stood when it was removed."""
+        self._view = self._engine.rule(self._view.id) or self._view
+        return self._view
+
+    @property
+    def hits(self) -> int:
+        """How many exchanges it was applied to."""
+        return self.view.hits
+
+    @property
+    def left(self) -> int | None:
+        """How many more it will be applied to; None without an end."""
+        return self.view.left
+
+    def remove(self) -> None:
+        """Apply it no longer; harmless when repeated."""
+        self._engine.remove(self.view.id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+
+class LabFaults:
+    """Sets, lists and removes the faults of one lab; ``scep_base_url`` and ``pki_url`` are its listeners."""
+
+    def __init__(self, engine: FaultEngine, *, scep_base_url: str, pki_url: str) -> None:
+        self._engine = engine
+        self._scep_base_url = scep_base_url
+        self._pki_url = pki_url
+
+    def set(
+        self,
+        fault: str | Sequence[str | None],
+        *,
+        times: int | None = None,
+        after: int = 0,
+        match: Mapping[str, str] | None = None,
+        chance: float | None = None,
+        seed: int | None = None,
+        **parameters: ParameterValue,
+    ) -> SetFault:
+        """Apply a fault to every exchange that it can be applied to, from now on.
+
+        Args:
+            fault: its id, or a sequence of ids that are applied in turn; None leaves an exchange alone.
+            times: to so many exchanges; None: until it is removed.
+            after: so many exchanges are left alone at first.
+            match: only to some, by ``operation``, ``message_type``, ``transaction_id``, ``subject``,
+                ``client_address``, ``user_agent``, ``endpoint`` or ``path``, with ``*`` and ``?``.
+            chance: with this probability.
+            seed: makes the chance repeat itself.
+            parameters: the fault's own, see the catalogue.
+
+        Raises:
+            UnknownFault: there is no fault of this id; near ones are named.
+            BadParameter: the fault has no such parameter, or it takes no such value.
+            pydantic.ValidationError: anything else makes no sense.
+
+        """
+        named = [fault] if isinstance(fault, str) else list(fault)
+        for one in named:
+            if one is not None:
+                find(one).read_parameters(parameters)
+        order = RuleOrder(
+            fault=fault if isinstance(fault, str) else None,
+            sequence=() if isinstance(fault, str) else tuple(fault),
+            match=Match.model_validate(dict(match or {})),
+            times=times,
+            after=after,
+            chance=chance,
+            seed=seed,
+            parameters=parameters,
+        )
+        return SetFault(self._engine, self._engine.add(order))
+
+    def rules(self) -> tuple[RuleView, ...]:
+        """Return what is set, oldest first."""
+        return self._engine.rules()
+
+    def clear(self) -> int:
+        """Remove all; return how many there were."""
+        return self._engine.clear()
+
+    def url(self, fault_id: str, **parameters: ParameterValue) -> str:
+        """Return a URL under which a fault is always met, by nobody else: SCEP's, or that of the publisher.
+
+        Raises:
+            UnknownFault, BadParameter: as `set`.
+
+        """
+        if find(fault_id).seam is Seam.PUBLICATION:
+            return self._pki_url + path_of(fault_id, **parameters)
+        return self._scep_base_url + path_of(fault_id, "/scep", **parameters)
