@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from ._progress import progress_bar
 
+if TYPE_CHECKING:
     from lab.admin import Desk
     from lab.admin.models import BulkEntry
     from lab.revocation_list import ListedRevocation
@@ -31,7 +29,7 @@ def revoke_listed(desk: Desk, listed: list[ListedRevocation]) -> None:
     pieces = [listed[start : start + _PIECE] for start in range(0, len(listed), _PIECE)]
     problems: list[tuple[int, str]] = []
     lines: dict[int, int] = {}
-    with _progress("Checking", len(listed)) as advance:
+    with progress_bar("Checking", len(listed)) as advance:
         for piece in pieces:
             results = desk.revoke_many(BulkOrder(entries=tuple(map(_entry, piece)), dry_run=True)).results
             for one, result in zip(piece, results, strict=True):
@@ -42,7 +40,7 @@ def revoke_listed(desk: Desk, listed: list[ListedRevocation]) -> None:
     if problems:
         raise BadRevocationList(problems)
     done = 0
-    with _progress("Revoking", len(listed)) as advance:
+    with progress_bar("Revoking", len(listed)) as advance:
         for piece in pieces:
             view = desk.revoke_many(BulkOrder(entries=tuple(map(_entry, piece))))
             if not view.applied:
@@ -64,18 +62,3 @@ def _named_before(result: object, line: int, lines: dict[int, int]) -> str:
     number: int = getattr(result, "certificate_id", None) or 0
     before = lines.setdefault(number, line)
     return "" if before == line else f"the same certificate is on line {before}"
-
-
-@contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on stderr while it is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.advance(task, done)

@@ -53,7 +53,7 @@ class Logbook:
         iis = [line.item for line in self._logs.iis.lines(self._line)]
         lines = [f"IIS log: {line}" for line in iis]
         lines += [
-            f"refused by {exchange.refused_by}: {exchange.detail}"
+            f"journal: refused by {exchange.refused_by}: {exchange.detail}"
             for exchange in exchanges
             if exchange.refused_by is not None
         ]
