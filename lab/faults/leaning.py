@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ca.certificates import sign_certificate
+from ca.certificates import read_certificate, sign_certificate
 from scep_server.ndes.event_log import CANNOT_START, NO_RA_CERTIFICATE
 from scep_server.ra_standing import RaUnusable
 
@@ -17,12 +17,13 @@ from .values import CaAccess, ChallengeLookup, DraftCertificate, RaAccess, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from ca.authority import CertificateAuthority, PreparedCertificate
     from ca.certificates import TbsCertificate
     from ca.keys import SigningKey
     from ca.ocsp_responder import OcspAnswer
-    from ca.records import ChallengeRecord, Store, StoreTransaction
+    from ca.records import CertificateRecord, ChallengeRecord, NewCertificate, Store, StoreTransaction
     from crl_publisher.ocsp import OcspResponder
     from crl_publisher.publication import FileSource, PublishedFile
     from scep_server.exchange import HttpExchangeRequest, HttpReply
@@ -149,8 +150,28 @@ class BentTransaction:
         found = self._transaction.challenge_by_digest(digest)
         return self._engine.bend(ChallengeLookup(found=found)).found
 
+    def add_certificate(self, certificate: NewCertificate, issued_at: datetime) -> CertificateRecord:
+        """Remember an issued certificate as it is, where a fault has made another of it."""
+        circumstances = current()
+        if circumstances is not None and circumstances.applied:
+            certificate = _as_signed(certificate)
+        return self._transaction.add_certificate(certificate, issued_at)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transaction, name)
+
+
+def _as_signed(certificate: NewCertificate) -> NewCertificate:
+    """Return the record of a certificate by what it says itself, for those who look it up and revoke it."""
+    found = read_certificate(certificate.der)
+    return replace(
+        certificate,
+        serial_number=found.serial_number,
+        subject=found.subject,
+        not_before=found.not_before,
+        not_after=found.not_after,
+        public_key_sha256=found.public_key_sha256,
+    )
 
 
 class BentFiles:
