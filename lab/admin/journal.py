@@ -42,6 +42,7 @@ class EntryQuery(ApiModel):
     secrets: bool = Field(
         default=False, description="Show challenge passwords, where the lab has seen them since its start"
     )
+    trees: bool = Field(default=True, description="Also say what the octets mean")
 
 
 class EntryRow(ApiModel):
@@ -143,7 +144,8 @@ class NodeView(ApiModel):
 class EntryView(EntryRecord):
     """An exchange whole, with its octets and what they say.
 
-    The request's tree has the content of its envelope as the server saw it.
+    The request's tree has the content of its envelope as the server saw it. Both are empty where they were
+    not asked for.
     """
 
     request_tree: tuple[NodeView, ...]
@@ -163,8 +165,8 @@ class JournalDesk(Protocol):
     def entries(self, query: EntryListQuery) -> EntryPage:
         """Return entries, oldest first; with ``wait_seconds`` not before there is one, or time is up."""
 
-    def entry(self, number: int, *, secrets: bool = False) -> EntryView:
-        """Return one entry whole; challenge passwords are blanked unless ``secrets``."""
+    def entry(self, number: int, query: EntryQuery) -> EntryView:
+        """Return one entry whole."""
 
     def clear(self) -> None:
         """Forget all entries; numbers begin at 1 again."""

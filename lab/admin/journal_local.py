@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lab.journal import Journal, NoSuchEntry
 from lab.journal.records import EntryRecord
-from lab.journal.trees import entry_trees
+from lab.journal.trees import EntryTrees, entry_trees
 
 from .desk import DeskRefused, DeskUnavailable, NotFound
 from .journal import EntryPage, EntryRow, EntryView, NodeView
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lab.journal import JournalEntry
 
-    from .journal import EntryListQuery
+    from .journal import EntryListQuery, EntryQuery
 
 
 class LocalJournalDesk:
@@ -48,13 +48,13 @@ class LocalJournalDesk:
                 page = page_of(self._journal.entries(), query)
         return page
 
-    def entry(self, number: int, *, secrets: bool = False) -> EntryView:
-        """Return one entry whole; challenge passwords are blanked unless ``secrets``."""
+    def entry(self, number: int, query: EntryQuery) -> EntryView:
+        """Return one entry whole."""
         try:
             found = self._journal.entry(number)
         except NoSuchEntry as error:
             raise NotFound(str(error)) from error
-        return view_of(found if secrets else found.without_secrets())
+        return view_of(found if query.secrets else found.without_secrets(), trees=query.trees)
 
     def clear(self) -> None:
         """Forget all entries; numbers begin at 1 again."""
@@ -94,12 +94,12 @@ class FolderJournalDesk:
             raise DeskRefused("only the journal of a running lab can be followed, not a folder")
         return page_of(self._journal.entries(), query)
 
-    def entry(self, number: int, *, secrets: bool = False) -> EntryView:
+    def entry(self, number: int, query: EntryQuery) -> EntryView:
         """Return one entry whole; in a folder challenge passwords are always blanked."""
-        if secrets:
+        if query.secrets:
             raise DeskRefused("the journal in a folder holds no secrets; ask the running lab that saw them")
         try:
-            return view_of(self._journal.entry(number))
+            return view_of(self._journal.entry(number), trees=query.trees)
         except NoSuchEntry as error:
             raise NotFound(str(error)) from error
 
@@ -126,12 +126,12 @@ def page_of(entries: Sequence[JournalEntry], query: EntryListQuery) -> EntryPage
     )
 
 
-def view_of(entry: JournalEntry) -> EntryView:
-    """Return an entry with its octets explained."""
-    trees = entry_trees(entry)
+def view_of(entry: JournalEntry, *, trees: bool = True) -> EntryView:
+    """Return an entry, with its octets explained where ``trees`` are wanted."""
+    explained = entry_trees(entry) if trees else EntryTrees(request=(), answer=())
     record = EntryRecord.of(entry)
     return EntryView(
         **{name: getattr(record, name) for name in EntryRecord.model_fields},
-        request_tree=tuple(NodeView.of(node) for node in trees.request),
-        answer_tree=tuple(NodeView.of(node) for node in trees.answer),
+        request_tree=tuple(NodeView.of(node) for node in explained.request),
+        answer_tree=tuple(NodeView.of(node) for node in explained.answer),
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .journal import EntryQuery
 from .operations import journal
 
 if TYPE_CHECKING:
     from .asking import Ask
-    from .journal import EntryListQuery, EntryPage, EntryView
+    from .journal import EntryListQuery, EntryPage, EntryQuery, EntryView
 
 
 class RemoteJournalDesk:
@@ -22,9 +21,9 @@ class RemoteJournalDesk:
         """Return entries, oldest first; with ``wait_seconds`` not before there is one, or time is up."""
         return self._ask(journal.list_entries, query=query)
 
-    def entry(self, number: int, *, secrets: bool = False) -> EntryView:
-        """Return one entry whole; challenge passwords are blanked unless ``secrets``."""
-        return self._ask(journal.show_entry, query=EntryQuery(secrets=secrets), number=number)
+    def entry(self, number: int, query: EntryQuery) -> EntryView:
+        """Return one entry whole."""
+        return self._ask(journal.show_entry, query=query, number=number)
 
     def clear(self) -> None:
         """Forget all entries; numbers begin at 1 again."""

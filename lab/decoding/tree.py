@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONG = 96
+_CUT = 48
+_HEX = re.compile("[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +33,19 @@ class Node:
         for child in self.children:
             yield from child.walk()
 
-    def as_text(self, indent: int = 0) -> str:
-        """Return the tree as indented lines; control characters are escaped, long values wrapped."""
-        return "\n".join(self._lines(indent))
+    def as_text(self, indent: int = 0, *, brief: bool = False) -> str:
+        """Return the tree as indented lines; control characters are escaped, long values wrapped.
 
-    def _lines(self, indent: int) -> Iterator[str]:
+        With ``brief`` long hexadecimal values are cut instead, with a word on how long they are.
+        """
+        return "\n".join(self._lines(indent, brief=brief))
+
+    def _lines(self, indent: int, *, brief: bool) -> Iterator[str]:
         margin = "  " * indent
-        line = f"{margin}{self.name}"
+        line = f"{margin}{clean(self.name)}"
         value = clean(self.value)
+        if brief and len(value) > _LONG and _HEX.fullmatch(value):
+            value = f"{value[:_CUT]}... ({len(value) // 2} octets)"
         wrapped = len(value) > _LONG and " " not in value
         if value and not wrapped:
             line += f": {value}"
@@ -48,7 +56,7 @@ class Node:
             for start in range(0, len(value), _LONG):
                 yield f"{margin}    {value[start : start + _LONG]}"
         for child in self.children:
-            yield from child._lines(indent + 1)
+            yield from child._lines(indent + 1, brief=brief)
 
     def as_json(self) -> dict[str, Any]:
         """Return the tree as nested objects; empty fields are left out."""

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["differs", "only-left", "only-right", "order"]
 _PKI_MESSAGE: Final = "SCEP pkiMessage"
-_SHAPED: Final = frozenset(
-    {"senderNonce", "recipientNonce", "nonce", "randomNonce", "transactionID", "challengePassword"}
-)
+_SHAPED: Final = frozenset({"senderNonce", "recipientNonce", "nonce", "randomNonce", "transactionID"})
 _FRESH: Final = frozenset(
     {
         *("octets", "messageDigest", "signatureValue", "modulus", "publicKey", "SHA-256 of the key"),
@@ -121,6 +119,8 @@ def _shown(node: Node, *, everything: bool) -> str:
             value = ""
         elif name in _SHAPED:
             value = shape(value)
+        elif name == "challengePassword":  # which may have been blanked on one side
+            value = f"{len(value)} characters"
         value = _SERIAL.sub("...", value)
         note = _SIGNER.sub("", _VECTOR.sub(lambda found: shape(found[0]), note))
     return f"{value} ({note})" if note and value else value or (f"({note})" if note else "")

@@ -60,7 +60,8 @@ def as_files(entries: Iterable[JournalEntry]) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents: the HTTP messages whole, and what they carry.
 
     ``N-request.http`` and ``N-answer.http`` are what was on the wire, ``N-request.der`` is the SCEP or OCSP
-    message of the request, ``N-answer.der`` the body where it is ASN.1, ``N-certificate.der`` what came of it.
+    message of the request, ``N-answer.der`` the body where it is ASN.1, ``N-certificate.der`` what was
+    issued.
     """
     for entry in entries:
         request, answer = entry.request, entry.answer

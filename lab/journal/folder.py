@@ -28,8 +28,8 @@ _SEGMENTS: Final = 8  # of which the oldest goes at a time
 class JournalFolder:
     """Appends entries to files in ``folder`` and deletes the oldest file that is not needed any more.
 
-    Of the newest ``keep`` entries as many are there as fit into ``keep_octets``, give or take a segment,
-    which is an eighth of either.
+    The files never hold more than ``keep_octets`` (but for one entry that is larger), nor many more than
+    ``keep`` entries; what goes goes by segments, which are an eighth of either.
 
     Raises:
         OSError: the folder cannot be made.
@@ -94,13 +94,15 @@ class JournalFolder:
 
     def _segment(self, number: int, octets: int) -> Path:
         """Return the file for an entry of that many octets, a new one where the last is full."""
-        if self._current is not None:
-            count, size = self._sizes[self._current]
-            if count < self._keep / _SEGMENTS and size + octets <= self._keep_octets / _SEGMENTS:
-                self._sizes[self._current] = (count + 1, size + octets)
-                return self._current
-        self._current = self._path / f"{number:012}.jsonl"
-        self._sizes[self._current] = (1, octets)
+        count, size = self._sizes.get(self._current, (0, 0)) if self._current else (0, 0)
+        if (
+            self._current is None
+            or count >= self._keep / _SEGMENTS
+            or size + octets > self._keep_octets / _SEGMENTS
+        ):
+            self._current = self._path / f"{number:012}.jsonl"
+            count, size = 0, 0
+        self._sizes[self._current] = (count + 1, size + octets)
         self._delete_old()
         return self._current
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from lab.http_exchange import DEFAULT_LIMITS, http_exchange
+from lab.http_exchange import DEFAULT_LIMITS, HttpFailure, http_exchange
 from lab.recorded import RecordedAnswer
 
+from .difference import compare
 from .secrets import HIDDEN_WORD
+from .trees import answer_trees, entry_trees, http_answer_node
 
 if TYPE_CHECKING:
     import ssl
 
+    from lab.decoding import EnvelopeKeys, Node
     from lab.http_exchange import HttpLimits, HttpReply
 
+    from .difference import Difference
     from .entry import JournalEntry
 
 _NOT_SENT: Final = frozenset(
     {"host", "content-length", "connection", "keep-alive", "transfer-encoding", "x-forwarded-for"}
 )
+_OF_THE_SERVER: Final = frozenset({"connection", "date", "keep-alive", "server", "transfer-encoding"})
 _FAULT: Final = re.compile(r"^/fault/[^/]+", re.IGNORECASE)
 _SCEP_TAIL: Final = re.compile(r"(?:/cgi-bin)?/pkiclient\.exe$", re.IGNORECASE)
 _OCSP_TAIL: Final = re.compile(r"(?<=/ocsp)/.+$", re.IGNORECASE)
@@ -49,8 +54,8 @@ def replay(
     for those about the connection.
 
     Raises:
-        CannotReplay: the journal has not kept all of the request, or ``url`` is no http or https URL.
-        HttpFailure: no answer came.
+        CannotReplay: the journal has not kept all of the request, ``url`` is no http or https URL, or no
+            answer came.
 
     """
     request = entry.request
@@ -59,18 +64,17 @@ def replay(
             f"of the {entry.request_octets} octets of its body the journal has kept {len(request.body)}"
         )
     target = target_url(entry, url)
-    reply = http_exchange(
-        request.method,
-        target,
-        body=request.body or None,
-        headers={
-            name: value
-            for name, value in request.headers
-            if name.lower() not in _NOT_SENT and HIDDEN_WORD not in value
-        },
-        limits=limits,
-        tls=tls,
-    )
+    headers = {
+        name: value
+        for name, value in request.headers
+        if name.lower() not in _NOT_SENT and HIDDEN_WORD not in value
+    }
+    try:
+        reply = http_exchange(
+            request.method, target, body=request.body or None, headers=headers, limits=limits, tls=tls
+        )
+    except HttpFailure as error:  # whose text has the URL, with the whole message of a GET in it
+        raise CannotReplay(str(error).replace(target, target.partition("?")[0])) from error
     return Replayed(url=target, answer=_recorded(reply), seconds=reply.elapsed.total_seconds())
 
 
@@ -99,6 +103,22 @@ def target_url(entry: JournalEntry, url: str) -> str:
         if tail is not None and not path.lower().endswith((".exe", ".dll")):
             path = path.rstrip("/") + tail[0]
     return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
+
+
+def differences(
+    entry: JournalEntry, done: Replayed, keys: EnvelopeKeys, *, everything: bool = False
+) -> tuple[Difference, ...]:
+    """Return how the answer differs from the recorded one, in HTTP and in what it says.
+
+    Left out are headers that a web server adds about itself and the connection: none are recorded.
+    """
+    before = (_http(entry.answer), *entry_trees(entry.without_secrets(), keys).answer)
+    return compare(before, (_http(done.answer), *answer_trees(done.answer.body, keys)), everything=everything)
+
+
+def _http(answer: RecordedAnswer) -> Node:
+    headers = tuple(each for each in answer.headers if each[0].lower() not in _OF_THE_SERVER)
+    return http_answer_node(replace(answer, headers=headers))
 
 
 def _recorded(reply: HttpReply) -> RecordedAnswer:

@@ -10,9 +10,7 @@ from lab.admin.desk import NotFound
 from lab.admin.journal import EntryListQuery, EntryPage, EntryQuery, EntryView
 from lab.admin.operation import AdminContext, Resource
 
-resource = Resource(
-    "journal", "Every exchange at the SCEP and PKI listeners."
-)
+resource = Resource("journal", "Every exchange at the SCEP and PKI listeners.")
 
 EntryNumber = Annotated[int, Field(ge=1, lt=1 << 63)]
 
@@ -30,7 +28,7 @@ def list_entries(context: AdminContext, query: EntryListQuery) -> EntryPage:
 @resource.get("/api/v1/journal/{number}", errors=(NotFound,))
 def show_entry(context: AdminContext, number: EntryNumber, query: EntryQuery) -> EntryView:
     """Show one entry whole: octets in Base64, what they say, every check, the certificate, the faults."""
-    return context.desk.journal.entry(number, secrets=query.secrets)
+    return context.desk.journal.entry(number, query)
 
 
 @resource.delete("/api/v1/journal", status=204)
