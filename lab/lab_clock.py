@@ -97,8 +97,11 @@ def read_shift(text: str) -> timedelta:
     parts = re.findall(r"(\d{1,7})(s|m|h|d|w|y)", rest)
     if sign not in ("+", "-") or not parts or "".join(number + unit for number, unit in parts) != rest:
         raise BadTime(f"{text!r} is no shift, expected such as +400d, -2h or +1d12h (s, m, h, d, w, y)")
-    for number, unit in parts:
-        total += int(number) * _UNITS[unit]
+    try:
+        for number, unit in parts:
+            total += int(number) * _UNITS[unit]
+    except OverflowError as error:
+        raise BadTime(f"{text[:40]!r} is further than any clock goes") from error
     return total if sign == "+" else -total
 
 

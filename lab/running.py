@@ -47,7 +47,7 @@ from .settings import UnusableSettings
 from .world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -88,6 +88,7 @@ class RunningLab:
         entropy: returns that many random octets.
         observers: told of every SCEP exchange.
         durable: whether what is written must survive a power cut.
+        origins: where settings came from that are no defaults, by dotted name.
 
     Raises:
         UnusableSettings: the management listener would be open to others without a token.
@@ -106,7 +107,9 @@ class RunningLab:
         entropy: Callable[[int], bytes],
         observers: Sequence[ExchangeObserver] = (),
         durable: bool = True,
+        origins: Mapping[str, str] | None = None,
     ) -> None:
+        self.origins = origins or {}
         self.admin_token = _admin_token(settings)
         with contextlib.ExitStack() as undo:
             listeners = _open_listeners(settings, undo)
@@ -132,7 +135,9 @@ class RunningLab:
             self.world.publish_all()
             self.journal = _journal(effective, data_dir)
             waiters = effective.server.limits(_SMALL_BODY, threads=_FEW).threads // 2
-            self.desk = LocalDesk(self.world, journal=LocalJournalDesk(self.journal, waiters=waiters))
+            self.desk = LocalDesk(
+                self.world, controls=self, journal=LocalJournalDesk(self.journal, waiters=waiters)
+            )
             self._gate = Gate()
             self._resetting = threading.Lock()
             self._beginning: Beginning | None = None

@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 from pydantic import BaseModel, ValidationError
 
 from .desk import DeskError, DeskRefused, DeskUnavailable, Invalid, NotFound
+from .operation import Otherwise
 
 if TYPE_CHECKING:
     from .operation import Answered, Operation
@@ -100,13 +101,18 @@ class HttpAsk:
     ) -> Answered:
         """Return the operation's answer."""
         status, content = self._send(call_of(operation, body=body, query=query, **path))
-        model = operation.shape.answers[operation.status]
         if not 200 <= status < 300:
             raise self._error(status, content)
+        answer: Any = self._read(operation.shape.answers.get(status), content)
+        if status == operation.otherwise:
+            answer = Otherwise(status, answer)
+        return answer  # type: ignore[no-any-return] # its type is that of the model the operation declares
+
+    def _read(self, model: type[BaseModel] | None, content: bytes) -> BaseModel | None:
         if model is None:
-            return None  # type: ignore[return-value] # an operation without a model answers nothing
+            return None
         try:
-            return model.model_validate_json(content)  # type: ignore[return-value] # the model is its answer
+            return model.model_validate_json(content)
         except ValidationError as error:
             raise DeskUnavailable(
                 f"what {self.url} answers is no {model.__name__}; is it a lab, and of this version?"

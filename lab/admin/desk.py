@@ -9,10 +9,13 @@ if TYPE_CHECKING:
 
     from ca.records import RequestStatus
 
+    from .clock import ClockDesk
+    from .faults import FaultDesk
     from .journal import JournalDesk
     from .models import (
         BulkOrder,
         BulkView,
+        CertificateOrder,
         CertificatePage,
         CertificateQuery,
         CertificateView,
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
         RevokedView,
     )
     from .ndes import NdesDesk
+    from .templates import TemplateDesk
+    from .whole import WholeDesk
 
 
 class DeskError(Exception):
@@ -78,6 +83,22 @@ class Desk(Protocol):
         """What can be done about NDES."""
 
     @property
+    def templates(self) -> TemplateDesk:
+        """What can be done about certificate templates."""
+
+    @property
+    def clock(self) -> ClockDesk:
+        """What can be done about the clock."""
+
+    @property
+    def faults(self) -> FaultDesk:
+        """What can be done about faults."""
+
+    @property
+    def lab(self) -> WholeDesk:
+        """What can be done about the lab as a whole."""
+
+    @property
     def journal(self) -> JournalDesk:
         """What can be read of the journal."""
 
@@ -95,6 +116,9 @@ class Desk(Protocol):
 
     def certificate(self, selector: str) -> CertificateView:
         """Return one certificate."""
+
+    def issue_certificate(self, order: CertificateOrder) -> CertificateView | RequestView:
+        """Issue a certificate without SCEP, or have its request wait where the template wants approval."""
 
     def revoke_certificate(self, selector: str, order: RevocationOrder) -> RevokedView:
         """Revoke a certificate, or take it off hold, and publish the CRL that was asked for."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cryptography import x509
 
-from ca import der, names, oids
-from ca.errors import CaError, NoSuchRequest
-from ca.records import AlreadyExists, CertificateFilter, CrlKind, StoreUnavailable
-from crl_publisher import PublicationRefused
+from ca import der, oids
+from ca.records import CertificateFilter, CertificateRecord, CrlKind
 from lab.journal.settings import journal_folder
 
-from .desk import DeskRefused, DeskUnavailable, Invalid, NotFound
+from .clock_local import LocalClockDesk
+from .desk import DeskError, DeskRefused, DeskUnavailable, NotFound
+from .faults_local import LocalFaultDesk
+from .issuing import issue_certificate, make_challenge
 from .journal_local import FolderJournalDesk
 from .models import (
     CertificatePage,
@@ -28,21 +28,25 @@ from .models import (
     pem,
 )
 from .ndes_local import LocalNdesDesk
-from .revoking import CRL_KINDS, revoke_many, revoke_one
-from .selecting import select
+from .plainly import plainly
+from .revoking import CRL_KINDS, revoke_many, revoke_one, select_in
+from .templates_local import LocalTemplateDesk
+from .whole_local import LocalWholeDesk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ca.records import RequestStatus
     from crl_publisher import PublishedFile
     from lab.world import World
 
+    from .controls import Controls
     from .journal import JournalDesk
     from .models import (
         BulkOrder,
         BulkView,
+        CertificateOrder,
         CertificateQuery,
         ChallengeOrder,
         CrlOrder,
@@ -52,62 +56,41 @@ if TYPE_CHECKING:
 
 
 class LocalDesk:
-    """Works on a world directly; ``offline`` where nothing serves it.
+    """Works on a world directly.
 
-    ``journal`` is that of who serves it; without, the one in the world's folder is read.
+    ``controls`` are those of the lab that serves it, None where nothing does. ``journal`` is that of who
+    serves it; without, the one in the world's folder is read.
     """
 
-    def __init__(self, world: World, *, offline: bool = False, journal: JournalDesk | None = None) -> None:
+    def __init__(
+        self, world: World, *, controls: Controls | None = None, journal: JournalDesk | None = None
+    ) -> None:
         self._world = world
-        self.ndes = LocalNdesDesk(world, offline=offline)
+        self.ndes = LocalNdesDesk(world, offline=controls is None)
+        self.templates = LocalTemplateDesk(world, controls)
+        self.clock = LocalClockDesk(world, controls)
+        self.faults = LocalFaultDesk(world, controls)
+        self.lab = LocalWholeDesk(world, controls)
         self.journal: JournalDesk = journal or FolderJournalDesk(journal_folder(world.folder.path))
 
     def new_challenge(self, order: ChallengeOrder) -> NewChallengeView:
         """Make a challenge; the only time its password is seen."""
-        self._check(order)
-        settings = self._world.settings.challenges
-        validity = settings.validity
-        if order.validity_minutes != "default":
-            minutes = order.validity_minutes
-            validity = None if minutes is None else timedelta(minutes=minutes)
-        with _plainly(), self._world.store.transaction() as transaction:
-            issued = self._world.challenges.new(
-                transaction,
-                kind=order.kind,
-                validity=validity,
-                subject=order.subject,
-                template=order.template,
-                endpoint=order.endpoint,
-                label=order.label,
-                password=None if order.password is None else order.password.get_secret_value(),
-                length=settings.length_octets,
-            )
+        with plainly(), self._world.store.transaction() as transaction:
+            issued = make_challenge(self._world, transaction, order)
         return NewChallengeView(
             password=issued.password, challenge=ChallengeView.of(issued.record, self._now())
         )
 
-    def _check(self, order: ChallengeOrder) -> None:
-        if order.subject is not None:
-            try:
-                names.build_name(order.subject)
-            except ValueError as error:
-                raise Invalid(f"subject: {error}") from error
-        if order.template is not None and self._world.authority.templates.find(order.template) is None:
-            raise Invalid(f"there is no template {order.template!r}")
-        known = self._world.settings.scep.endpoints
-        if order.endpoint is not None and order.endpoint not in known:
-            raise Invalid(f"there is no endpoint {order.endpoint!r}; known: {', '.join(known)}")
-
     def challenges(self, *, usable_only: bool = False) -> Sequence[ChallengeView]:
         """Return the challenges, oldest first."""
         now = self._now()
-        with _plainly(), self._world.store.reading() as transaction:
+        with plainly(), self._world.store.reading() as transaction:
             found = self._world.challenges.list(transaction, usable_only=usable_only)
         return [ChallengeView.of(record, now) for record in found]
 
     def revoke_challenge(self, challenge_id: int) -> ChallengeView:
         """Revoke a challenge that is neither spent nor revoked."""
-        with _plainly(), self._world.store.transaction() as transaction:
+        with plainly(), self._world.store.transaction() as transaction:
             revoked = self._world.challenges.revoke(transaction, challenge_id)
             record = transaction.challenge(challenge_id)
         if record is None:
@@ -127,7 +110,7 @@ class LocalDesk:
             subject=query.subject,
             expires_before=None if within is None else now + timedelta(days=within),
         )
-        with _plainly(), self._world.store.reading() as transaction:
+        with plainly(), self._world.store.reading() as transaction:
             found = transaction.find_certificates(
                 wanted, now=now, after_id=query.after_id, limit=query.limit + 1
             )
@@ -141,17 +124,33 @@ class LocalDesk:
 
     def certificate(self, selector: str) -> CertificateView:
         """Return one certificate."""
-        now = self._now()
-        with _plainly(), self._world.store.reading() as transaction:
-            key_ids = [authority.issuer_key_id for authority in self._world.authorities]
-            return CertificateView.of(select(transaction, selector, key_ids=key_ids, now=now), now)
+        with plainly(), self._world.store.reading() as transaction:
+            return CertificateView.of(select_in(self._world, transaction, selector), self._now())
+
+    def issue_certificate(self, order: CertificateOrder) -> CertificateView | RequestView:
+        """Issue a certificate without SCEP, or have its request wait where the template wants approval."""
+        with plainly(), self._world.store.transaction() as transaction:
+            made = issue_certificate(self._world, transaction, order)
+        return (
+            CertificateView.of(made, self._now())
+            if isinstance(made, CertificateRecord)
+            else RequestView.of(made)
+        )
 
     def revoke_certificate(self, selector: str, order: RevocationOrder) -> RevokedView:
         """Revoke a certificate, or take it off hold, and publish the CRL that was asked for."""
-        with _plainly():
+        with plainly():
             record = revoke_one(self._world, selector, order)
-            if order.publish != "none":
-                self._world.publish_crl(CRL_KINDS[order.publish])
+        try:
+            with plainly():
+                if order.publish != "none":
+                    self._world.publish_crl(CRL_KINDS[order.publish])
+        except DeskError as error:
+            what = "off hold" if order.reason == "removeFromCRL" else "revoked"
+            raise type(error)(
+                f"certificate {record.id} is {what}, and OCSP says so, but no CRL was published: {error}",
+                error.code,
+            ) from error
         places = self._world.authority_of(record).locations
         file = {"base": places.crl_file, "delta": places.delta_crl_file}.get(order.publish)
         crl = next((view for view in self.crls(only=file) if file is not None), None)
@@ -159,28 +158,28 @@ class LocalDesk:
 
     def revoke_many(self, order: BulkOrder) -> BulkView:
         """Revoke all, or none; nothing is published."""
-        with _plainly():
+        with plainly():
             return revoke_many(self._world, order)
 
     def requests(self, status: RequestStatus | None = None) -> Sequence[RequestView]:
         """Return the requests for approval, oldest first."""
-        with _plainly(), self._world.store.reading() as transaction:
+        with plainly(), self._world.store.reading() as transaction:
             return [RequestView.of(record) for record in transaction.requests(status)]
 
     def approve(self, request_id: int) -> CertificateView:
         """Approve a pending request and issue its certificate."""
-        with _plainly(), self._world.store.transaction() as transaction:
+        with plainly(), self._world.store.transaction() as transaction:
             record = self._world.authority.approve(transaction, request_id)
         return CertificateView.of(record, self._now())
 
     def deny(self, request_id: int, order: DenialOrder) -> RequestView:
         """Deny a pending request."""
-        with _plainly(), self._world.store.transaction() as transaction:
+        with plainly(), self._world.store.transaction() as transaction:
             return RequestView.of(self._world.authority.deny(transaction, request_id, order.message))
 
     def crls(self, *, pem: bool = False, only: str | None = None) -> Sequence[CrlView]:
         """Return the published CRLs, each base before its delta, or the one in this file."""
-        with _plainly():
+        with plainly():
             files = sorted(self._world.publication.files(), key=lambda file: file.name.removesuffix(".crl"))
         base = self._world.pki.public_url + self._world.pki.virtual_directory
         shown = (file for file in files if file.name.endswith(".crl") and only in (None, file.name))
@@ -189,13 +188,13 @@ class LocalDesk:
     def publish_crls(self, order: CrlOrder | None = None) -> Sequence[CrlView]:
         """Sign and publish new CRLs of the issuing CA; return all that are published."""
         kind = CRL_KINDS[order.kind] if order else CrlKind.BASE
-        with _plainly():
+        with plainly():
             self._world.publish_crl(kind)
         return self.crls()
 
     def publish_handed_over(self) -> None:
         """Publish what the offline root has signed, and whatever else is not published yet."""
-        with _plainly():
+        with plainly():
             self._world.publish_all()
 
     def close(self) -> None:
@@ -204,27 +203,6 @@ class LocalDesk:
 
     def _now(self) -> datetime:
         return self._world.clock.now()
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """Turn what CA, store and publisher raise into the desk's errors."""
-    try:
-        yield
-    except NoSuchRequest as error:
-        raise NotFound(str(error), error.hresult_name) from error
-    except CaError as error:
-        raise DeskRefused(str(error), error.hresult_name) from error
-    except AlreadyExists as error:
-        raise DeskRefused("it exists already") from error
-    except PublicationRefused as error:
-        raise DeskRefused(f"the CRL was signed but not published: {error}") from error
-    except (StoreUnavailable, OSError) as error:
-        raise DeskUnavailable(str(error)) from error
-    except OverflowError as error:
-        raise Invalid("a number or an instant is out of range") from error
-    except UnicodeError as error:
-        raise Invalid("a text holds half a character, a lone surrogate") from error
 
 
 def _crl_view(file: PublishedFile, base_url: str, *, with_pem: bool) -> CrlView:

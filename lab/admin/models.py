@@ -84,6 +84,18 @@ class ChallengeOrder(ApiModel):
     )
 
 
+class CertificateOrder(ApiModel):
+    """A certificate to be issued at the desk, without SCEP."""
+
+    csr: Annotated[str, Field(max_length=100_000, description="The request: PKCS#10 in PEM")]
+    template: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        default="SCEP-Client-Auth", description="Template it is issued under"
+    )
+    requester: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        default="Authenticated Users", description="Principal whose Enroll permission counts"
+    )
+
+
 class CertificateQuery(ApiModel):
     """Which certificates to list, and which page."""
 

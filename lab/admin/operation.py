@@ -184,6 +184,10 @@ class Resource:
         """Declare an operation that changes nothing when repeated; arguments as `declare`."""
         return self.declare("PUT", path, **declared)
 
+    def patch(self, path: str, **declared: Any) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
+        """Declare an operation that changes parts of something; arguments as `declare`."""
+        return self.declare("PATCH", path, **declared)
+
     def delete(self, path: str, **declared: Any) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
         """Declare an operation that removes something; arguments as `declare`."""
         return self.declare("DELETE", path, **declared)

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .operations import certificates, challenges, crls, documentation, facts, journal, ndes, requests
+from .operations import (
+    certificates,
+    challenges,
+    clock,
+    crls,
+    documentation,
+    facts,
+    faults,
+    journal,
+    ndes,
+    requests,
+    templates,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +29,11 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     certificates.resource,
     requests.resource,
     crls.resource,
+    templates.resource,
+    faults.resource,
     journal.resource,
+    clock.resource,
+    whole.resource,
     ndes.resource,
     facts.resource,
     documentation.resource,

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .clock_remote import RemoteClockDesk
+from .faults_remote import RemoteFaultDesk
 from .journal_remote import RemoteJournalDesk
 from .models import ChallengeQuery, CrlOrder, CrlQuery, RequestQuery
 from .ndes_remote import RemoteNdesDesk
+from .operation import Otherwise
 from .operations import certificates, challenges, crls, requests
+from .templates_remote import RemoteTemplateDesk
+from .whole_remote import RemoteWholeDesk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from .models import (
         BulkOrder,
         BulkView,
+        CertificateOrder,
         CertificatePage,
         CertificateQuery,
         CertificateView,
@@ -40,6 +46,10 @@ class RemoteDesk:
         self._ask = ask
         self.ndes = RemoteNdesDesk(ask)
         self.journal = RemoteJournalDesk(ask)
+        self.templates = RemoteTemplateDesk(ask)
+        self.clock = RemoteClockDesk(ask)
+        self.faults = RemoteFaultDesk(ask)
+        self.lab = RemoteWholeDesk(ask)
 
     @classmethod
     def at(cls, url: str, token: str | None = None) -> RemoteDesk:
@@ -67,6 +77,11 @@ class RemoteDesk:
     def certificate(self, selector: str) -> CertificateView:
         """Return one certificate."""
         return self._ask(certificates.show_certificate, selector=selector)
+
+    def issue_certificate(self, order: CertificateOrder) -> CertificateView | RequestView:
+        """Issue a certificate without SCEP, or have its request wait where the template wants approval."""
+        answer = self._ask(certificates.issue_certificate, body=order)
+        return answer.answer if isinstance(answer, Otherwise) else answer
 
     def revoke_certificate(self, selector: str, order: RevocationOrder) -> RevokedView:
         """Revoke a certificate, or take it off hold, and publish a CRL that says so."""

@@ -32,19 +32,28 @@ def check_dates(order: RevocationOrder | BulkEntry) -> None:
 
 def revoke_one(world: World, selector: str, order: RevocationOrder) -> CertificateRecord:
     """Revoke a certificate, or take it off hold, under whichever key of the CA issued it."""
-    check_dates(order)
     with world.store.transaction() as transaction:
-        found = _select(world, transaction, selector)
-        authority = world.authority_of(found)
-        if order.reason == "removeFromCRL":
-            return authority.release(transaction, found.id)
-        return authority.revoke(
-            transaction,
-            found.id,
-            REASONS[order.reason],
-            revoked_at=order.revoked_at,
-            invalidity_date=order.invalidity_date,
-        )
+        return revoke_in(world, transaction, select_in(world, transaction, selector), order)
+
+
+def revoke_in(
+    world: World,
+    transaction: StoreTransaction,
+    found: CertificateRecord,
+    order: RevocationOrder | BulkEntry,
+) -> CertificateRecord:
+    """Revoke a certificate, or take it off hold, within a transaction; raises Invalid, CaError."""
+    check_dates(order)
+    authority = world.authority_of(found)
+    if order.reason == "removeFromCRL":
+        return authority.release(transaction, found.id)
+    return authority.revoke(
+        transaction,
+        found.id,
+        REASONS[order.reason],
+        revoked_at=order.revoked_at,
+        invalidity_date=getattr(order, "invalidity_date", None),
+    )
 
 
 def revoke_many(world: World, order: BulkOrder) -> BulkView:
@@ -71,7 +80,7 @@ def _examine(
     for entry in order.entries:
         try:
             check_dates(entry)
-            found = _select(world, transaction, entry.selector, by_number=False)
+            found = select_in(world, transaction, entry.selector, by_number=False)
             if found.id in seen:
                 raise DeskRefused(f"certificate {found.id} is named twice")
             revocation = world.authority_of(found).revocation_of(
@@ -86,8 +95,9 @@ def _examine(
     return tuple(results), wanted
 
 
-def _select(
+def select_in(
     world: World, transaction: StoreTransaction, selector: str, *, by_number: bool = True
 ) -> CertificateRecord:
+    """Return the certificate that a selector names; raises NotFound."""
     key_ids = [authority.issuer_key_id for authority in world.authorities]
     return select(transaction, selector, key_ids=key_ids, now=world.clock.now(), by_number=by_number)

@@ -11,6 +11,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from .desk import Invalid
 from .operation import JSON, Otherwise
+from .wording import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,16 +130,6 @@ def _value(name: str, given: _Given, read: Callable[[_Given], _Read]) -> _Read:
         raise Invalid(described(error, name)) from error
     except (OverflowError, RecursionError) as error:
         raise Invalid(f"{name}: {error}") from error
-
-
-def described(error: ValidationError, whole: str) -> str:
-    """Return pydantic's findings on one line; ``whole`` names what has no part to name."""
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
-    said = (
-        f"{'.'.join(map(str, one['loc'])) or whole}: {one['msg'].removeprefix('Value error, ')}"
-        for one in problems
-    )
-    return "; ".join(said)
 
 
 def _check_texts(content: object) -> None:

@@ -91,7 +91,7 @@ def local_desk(settings: LabSettings, data_dir: Path) -> LocalDesk:
 
     folder = PkiFolder(data_dir)
     effective = settings_of(settings, folder)
-    return LocalDesk(World(folder, effective, clock=SystemClock(), entropy=os.urandom), offline=True)
+    return LocalDesk(World(folder, effective, clock=SystemClock(), entropy=os.urandom))
 
 
 def settings_of(settings: LabSettings, folder: PkiFolder) -> LabSettings:

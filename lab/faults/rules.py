@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from .registry import BadParameter, ParameterValue, UnknownFault, find
+from .values import Doorway
 
 if TYPE_CHECKING:
     from .circumstances import Circumstances
@@ -32,7 +33,9 @@ class Match(_Model):
     message_type: _Pattern | None = Field(default=None, description="PKCSReq, RenewalReq, CertPoll ...")
     transaction_id: _Pattern | None = None
     subject: _Pattern | None = Field(default=None, description="Of the certificate request, RFC 4514")
-    client_address: _Pattern | None = Field(default=None, description="Address or network, as 10.0.0.0/8")
+    client_address: _Pattern | None = Field(
+        default=None, description="Address or network", examples=["10.0.0.0/8"]
+    )
     user_agent: _Pattern | None = None
     endpoint: _Pattern | None = None
     path: _Pattern | None = None
@@ -87,6 +90,7 @@ class RuleOrder(_Model):
         try:
             for one in self.faults:
                 if one is not None:
+                    _must_meet_requests(one)
                     one.read_parameters(self.parameters)
         except (UnknownFault, BadParameter) as error:
             raise ValueError(str(error)) from error
@@ -113,6 +117,13 @@ class RuleView(_Model):
     label: str
     hits: int
     left: int | None
+
+
+def _must_meet_requests(fault: Fault) -> None:
+    if fault.takes is Doorway:
+        raise BadParameter(
+            f"{fault.id} comes before HTTP, where rules choose nobody: it has an address of its own"
+        )
 
 
 def _is_in(address: str, network: str) -> bool:

@@ -7,14 +7,16 @@ from lab.admin.models import (
     BulkEntry,
     BulkOrder,
     BulkView,
+    CertificateOrder,
     CertificatePage,
     CertificateQuery,
     CertificateView,
+    RequestView,
     RevocationOrder,
     RevokedView,
     Selector,
 )
-from lab.admin.operation import AdminContext, Resource
+from lab.admin.operation import AdminContext, Otherwise, Resource
 
 resource = Resource("certificates", "Certificates that the issuing CA has issued, and their revocation.")
 
@@ -23,6 +25,21 @@ resource = Resource("certificates", "Certificates that the issuing CA has issued
 def list_certificates(context: AdminContext, query: CertificateQuery) -> CertificatePage:
     """List certificates, oldest first, a page at a time."""
     return context.desk.certificates(query)
+
+
+@resource.post(
+    "/api/v1/certificates",
+    status=201,
+    otherwise=202,
+    errors=(DeskRefused,),
+    example=CertificateOrder(csr="-----BEGIN CERTIFICATE REQUEST-----...", template="WebServer"),
+)
+def issue_certificate(
+    context: AdminContext, body: CertificateOrder
+) -> CertificateView | Otherwise[RequestView]:
+    """Issue a certificate without SCEP; 202 where the template wants a certificate manager's approval."""
+    made = context.desk.issue_certificate(body)
+    return Otherwise(202, made) if isinstance(made, RequestView) else made
 
 
 @resource.get("/api/v1/certificates/{selector}", errors=(NotFound,))
