@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ def side_named(desk: Desk, word: str) -> Side:
 def _of_file(word: str) -> Side:
     from lab.journal.export import NotExported, from_json, is_exported
 
-    octets = click.get_binary_stream("stdin").read() if word == "-" else Path(word).read_bytes()
+    octets = sys.stdin.buffer.read() if word == "-" else Path(word).read_bytes()
     label = "standard input" if word == "-" else word
     if not is_exported(octets):
         return Side(label=label, message=octets)

@@ -116,15 +116,14 @@ def diff(
     """
     from lab.journal.difference import compare
 
-    sides = side_named(desk, left), side_named(desk, right)
-    http = all(side.entry is not None for side in sides)
-    ours, theirs = (trees_of(side, keys, answer=answer, http=http) for side in sides)
+    one, other = side_named(desk, left), side_named(desk, right)
+    http = one.entry is not None and other.entry is not None
+    ours, theirs = (trees_of(side, keys, answer=answer, http=http) for side in (one, other))
     found = compare(ours, theirs, everything=everything)
-    labels = tuple(side.label for side in sides)
     if as_json:
-        print_json({"left": labels[0], "right": labels[1], "differences": _as_json(found)})
+        print_json({"left": one.label, "right": other.label, "differences": _as_json(found)})
     else:
-        print_differences(*labels, found)
+        print_differences(one.label, other.label, found)
     sys.exit(1 if found else 0)
 
 

@@ -69,6 +69,7 @@ def public_key_node(info: Any) -> Node:
     """Return a SubjectPublicKeyInfo: kind and size, the numbers it consists of, and its digest."""
     dotted = info["algorithm"]["algorithm"].dotted
     text = oid_text(dotted)
+    parts: tuple[Node, ...] = (Node(name="publicKey", value=info["public_key"].contents[1:].hex()),)
     digest = Node(name="SHA-256 of the key", value=hashlib.sha256(info.dump()).hexdigest())
     if dotted == oids.RSA_ENCRYPTION:
         key = info["public_key"].parsed
@@ -78,10 +79,8 @@ def public_key_node(info: Any) -> Node:
             Node(name="publicExponent", value=f"{exponent} (0x{exponent:x})"),
         )
         text = f"RSA {modulus.bit_length()} bits"
-    else:
-        if dotted == oids.EC_PUBLIC_KEY:
-            text = f"EC {oid_text(info['algorithm']['parameters'].chosen.dotted)}"
-        parts = (Node(name="publicKey", value=info["public_key"].contents[1:].hex()),)
+    elif dotted == oids.EC_PUBLIC_KEY:
+        text = f"EC {oid_text(info['algorithm']['parameters'].chosen.dotted)}"
     return Node(name="subjectPublicKeyInfo", value=text, children=(*parts, digest))
 
 

@@ -76,16 +76,17 @@ def _differences(left: Node, right: Node, path: tuple[str, ...], *, everything: 
             yield Difference(path=inner, kind="only-right", left=None, right=_summary(other, everything))
 
 
-def _matched(
-    left: Sequence[Node], right: Sequence[Node]
-) -> tuple[list[tuple[str, Node | None, Node | None]], tuple[str, str] | None]:
+_Pair = tuple[str, Node | None, Node | None]
+
+
+def _matched(left: Sequence[Node], right: Sequence[Node]) -> tuple[list[_Pair], tuple[str, str] | None]:
     """Return children in pairs, and both orders where the same names come in another one."""
     ours, theirs = _numbered(left), _numbered(right)
-    pairs = [(name, node, theirs.get(name)) for name, node in ours.items()]
+    pairs: list[_Pair] = [(name, node, theirs.get(name)) for name, node in ours.items()]
     pairs += [(name, None, node) for name, node in theirs.items() if name not in ours]
     common = [[name for name in one if name in other] for one, other in ((ours, theirs), (theirs, ours))]
     order = None if common[0] == common[1] else (", ".join(common[0]), ", ".join(common[1]))
-    return [(name, one, other) for name, one, other in pairs], order
+    return pairs, order
 
 
 def _numbered(nodes: Sequence[Node]) -> dict[str, Node]:

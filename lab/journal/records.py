@@ -198,7 +198,9 @@ class EntryRecord(_Record):
                 FaultRecord(fault_id=each.fault_id, rule_id=each.rule_id, parameters=dict(each.parameters))
                 for each in entry.faults
             ),
-            certificate=certificate and CertificateRecord(**_fields(CertificateRecord, certificate)),
+            certificate=None
+            if certificate is None
+            else CertificateRecord(**_fields(CertificateRecord, certificate)),
             timings=tuple(TimingRecord(stage=stage, seconds=seconds) for stage, seconds in entry.timings),
             request=RequestRecord.of(entry.request, entry.request_octets),
             answer=AnswerRecord.of(entry.answer, entry.answer_octets),
@@ -216,7 +218,9 @@ class EntryRecord(_Record):
             verdict=EntryVerdict(**_fields(VerdictRecord, self.verdict)),
             checks=tuple(Check(**_fields(CheckRecord, check)) for check in self.checks),
             faults=tuple(AppliedFault(**_fields(FaultRecord, fault)) for fault in self.faults),
-            certificate=certificate and IssuedCertificate(**_fields(CertificateRecord, certificate)),
+            certificate=None
+            if certificate is None
+            else IssuedCertificate(**_fields(CertificateRecord, certificate)),
             timings=tuple((timing.stage, timing.seconds) for timing in self.timings),
             request=self.request.request(),
             request_octets=self.request.octets,
