@@ -47,7 +47,7 @@ from .checks import check_issued
 from .errors import HttpRefused, InvalidOrder, ReplyRejected, Unreachable, UntrustedCa
 from .orders import Enrolment, Identity, Order, Patience
 from .outcomes import Issued, Outcome, Pending, Refused, refusal
-from .requests import build_request, generate_key, parse_subject
+from .requests import build_request, encode_names, generate_key, parse_subject
 from .transport import PKI_MESSAGE, expect_ok
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ class ScepClient:
             request=request,
             key=order.key,
             subject_der=order.subject_der,
+            names_der=encode_names(order.alternative_names),
             signer=signer,
             challenge_password=order.challenge_password,
         )
@@ -354,7 +355,11 @@ class ScepClient:
             return Pending(transaction_id=request.transaction_id, polls=polls, warnings=reply.warnings)
         certificate = _read_certificate(reply)
         chain, warnings = check_issued(
-            certificate, self.authority, subject_der=enrolment.subject_der, at=self._clock.now()
+            certificate,
+            self.authority,
+            subject_der=enrolment.subject_der,
+            names_der=enrolment.names_der,
+            at=self._clock.now(),
         )
         return Issued(
             transaction_id=request.transaction_id,

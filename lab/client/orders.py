@@ -58,11 +58,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
-    """A request on its way, with everything its reply needs."""
+    """A request on its way, with everything its reply needs.
+
+    ``names_der`` are the GeneralNames asked for, empty for none, None where that is not known any more.
+    """
 
     request: ClientRequest
     key: ClientKey = field(repr=False)
     subject_der: bytes
+    names_der: bytes | None = None
     signer: Identity
     challenge_password: str | None = field(default=None, repr=False)
 

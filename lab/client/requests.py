@@ -101,6 +101,11 @@ def parse_alternative_name(text: str) -> x509.GeneralName:
     )
 
 
+def encode_names(names: Sequence[x509.GeneralName]) -> bytes:
+    """Return the GeneralNames of a subjectAltName, empty for none."""
+    return x509.SubjectAlternativeName(names).public_bytes() if names else b""
+
+
 def build_request(
     key: ClientKey,
     subject_der: bytes,
@@ -116,7 +121,7 @@ def build_request(
     """
     extensions = []
     if alternative_names:
-        value = x509.SubjectAlternativeName(alternative_names).public_bytes()
+        value = encode_names(alternative_names)
         critical = der.boolean(True) if subject_der == _EMPTY_NAME else b""
         extensions.append(der.sequence(der.oid(oids.SUBJECT_ALT_NAME), critical, der.octet_string(value)))
     weak = digest.legacy or digest is DigestAlgorithm.SHA_1

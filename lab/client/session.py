@@ -78,6 +78,7 @@ class EnrolmentSession:
             signer=enrolment.signer.certificate.der,
             signer_key=str(self.signer_key_file) if renewing and self.signer_key_file else None,
             csr_subject=enrolment.subject_der,
+            csr_names=enrolment.names_der,
             request=request.octets,
         )
         self.folder.begin(state, key_pem(enrolment.key))
@@ -109,6 +110,7 @@ class EnrolmentSession:
             ),
             key=key,
             subject_der=state.csr_subject,
+            names_der=state.csr_names,
             signer=Identity.of(state.signer, signer_key),
             challenge_password=challenge_password,
         )

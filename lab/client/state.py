@@ -43,6 +43,7 @@ class EnrolmentState:
     signer: bytes = field(repr=False)  # certificate the request is signed with, DER
     signer_key: str | None = None  # file of its key; None: the key of the enrolment itself
     csr_subject: bytes = field(repr=False)
+    csr_names: bytes | None = field(default=None, repr=False)  # None: not known
     request: bytes = field(repr=False)
     polls: int = 0
 
@@ -58,6 +59,7 @@ class EnrolmentState:
                 "signer": base64.b64encode(self.signer).decode(),
                 "signer_key": self.signer_key,
                 "csr_subject": base64.b64encode(self.csr_subject).decode(),
+                "csr_names": None if self.csr_names is None else base64.b64encode(self.csr_names).decode(),
                 "request": base64.b64encode(self.request).decode(),
                 "polls": self.polls,
             },
@@ -68,6 +70,7 @@ class EnrolmentState:
     def of_json(cls, text: str) -> EnrolmentState:
         """Return the state that JSON text holds; raises ValueError, KeyError or TypeError."""
         fields: dict[str, Any] = json.loads(text)
+        names = fields.get("csr_names")
         return cls(
             url=fields["url"],
             stage=fields["stage"],
@@ -77,6 +80,7 @@ class EnrolmentState:
             signer=base64.b64decode(fields["signer"]),
             signer_key=fields["signer_key"],
             csr_subject=base64.b64decode(fields["csr_subject"]),
+            csr_names=None if names is None else base64.b64decode(names),
             request=base64.b64decode(fields["request"]),
             polls=fields["polls"],
         )

@@ -22,7 +22,7 @@ from forge.message import CERT_POLL, PKCS_REQ, PkiMessage, transaction_id_of
 from ca.clock import SystemClock
 from lab.client import CaTrust, HttpTransport, Patience, ScepClient
 from lab.client.orders import Order
-from lab.client.requests import parse_subject
+from lab.client.requests import parse_alternative_name, parse_subject
 from lab.faults.engine import FaultEngine, path_of
 from lab.faults.registry import Fault
 from lab.http_exchange import HttpLimits
@@ -232,7 +232,8 @@ class StrictClient:
         return self.client(url).enrol(
             Order(
                 key=load_pem_private_key(key.pem, password=None),  # type: ignore[arg-type]
-                subject_der=parse_subject(f"CN=strict-{os.urandom(4).hex()}"),
+                subject_der=parse_subject(f"CN=strict-{os.urandom(4).hex()},O=Stand"),
+                alternative_names=(parse_alternative_name("dns:strict.example"),),
                 challenge_password=self.scep_lab.new_challenge(),
             )
         )
