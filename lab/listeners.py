@@ -190,11 +190,11 @@ class RawConnection:
             return False
         return True
 
-    def wait(self, seconds: float) -> bool:
-        """Wait that long; tell whether client and server are still there."""
+    def wait(self, seconds: float, interrupted: Callable[[], bool] = lambda: False) -> bool:
+        """Wait that long unless interrupted; tell whether client and server are still there."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if not self._connection.server.ready:
+            if interrupted() or not self._connection.server.ready:
                 return False
             readable, _, _ = select.select([self._socket], [], [], min(left, _WAKE_SECONDS))
             if readable and not self._is_there():

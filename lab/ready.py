@@ -22,6 +22,7 @@ class ReadyFacts(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     scep_url: str
+    scep_tls_url: str | None = None
     mscep_url: str
     mscep_admin_url: str | None = None
     ndes_user: str | None = None

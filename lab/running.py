@@ -32,8 +32,10 @@ from .admin.local import LocalDesk
 from .admin.models import ChallengeOrder, pem
 from .admin.operation import AdminFacts
 from .beginning import Beginning
-from .faults.engine import FaultEngine
+from .faults.doorways import Doorways
+from .faults.engine import FaultEngine, path_of
 from .faults.leaning import BentFiles, BentResponder
+from .faults.registry import BadParameter
 from .faults.serving import Served
 from .faults.wrappers import Bending, BentService
 from .gate import Gate
@@ -43,10 +45,12 @@ from .lab_clock import LabClock
 from .lab_health import LabHealth
 from .listeners import Listener
 from .ready import ReadyFacts
+from .server_certificate import ServerCertificate
 from .settings import UnusableSettings
 from .world import World
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -55,6 +59,8 @@ if TYPE_CHECKING:
     from crl_publisher import PublisherState
     from scep_server.exchange import ExchangeObserver
 
+    from .faults.circumstances import Pinned
+    from .faults.registry import ParameterValue
     from .recorded import ListenerName
     from .settings import LabSettings
 
@@ -71,11 +77,16 @@ class NotEphemeral(RuntimeError):
     """A lab that keeps its data is not reset."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Listeners:
     scep: Listener
     pki: Listener
     admin: Listener
+    scep_tls: Listener | None = None
+
+    def all(self) -> tuple[Listener, ...]:
+        """Return those there are."""
+        return tuple(one for one in (self.scep, self.pki, self.admin, self.scep_tls) if one is not None)
 
 
 class RunningLab:
@@ -112,8 +123,9 @@ class RunningLab:
         self.origins = origins or {}
         self.admin_token = _admin_token(settings)
         with contextlib.ExitStack() as undo:
-            listeners = _open_listeners(settings, undo)
+            listeners = _open_listeners(settings, undo, lambda: self._server_certificate.context())
             self.scep_base_url = f"http://{_public_host(settings)}:{listeners.scep.port}"
+            self.scep_tls_base_url = _tls_url(settings, listeners)
             self.admin_url = f"http://{_reachable(_admin_host(settings))}:{listeners.admin.port}"
             effective = with_public_url(settings, listeners.pki.port)
             self.lab_clock = LabClock(clock)
@@ -144,7 +156,11 @@ class RunningLab:
             self._watch()
             self.lab_clock.on_move(self.look_at_the_clock)
             self.world.on_publication(lambda due: self._republisher.reschedule(due))
+            self._server_certificate = ServerCertificate(self.world, _server_names(effective))
+            if listeners.scep_tls is not None:
+                self._server_certificate.context()  # now: a CA that refuses is a reason not to start
             self._serve(listeners, effective)
+            undo.callback(self.doorways.stop)
             undo.callback(self.faults.stop)
             undo.callback(lambda: self._republisher.stop())
             self._republisher.start()
@@ -167,9 +183,7 @@ class RunningLab:
     def _serve(self, listeners: _Listeners, settings: LabSettings) -> None:
         self.world.ndes_logs.iis.listen(_reachable_address(settings), listeners.scep.port)
         scep = create_scep_app(BentService(self.world, self.faults))
-        listeners.scep.serve(
-            self._with_faults(scep, "scep", settings, endpoint_of=Router(settings.scep.endpoints).endpoint)
-        )
+        self._serve_scep(scep, listeners, settings)
         publisher = create_publisher_app(
             BentFiles(self.world, self.faults),
             virtual_directory=settings.pki.virtual_directory,
@@ -188,12 +202,33 @@ class RunningLab:
         )
         listeners.admin.serve(_Lazily(lambda: create_admin_app(self.desk, facts)))
 
+    def _serve_scep(self, scep: WSGIApplication, listeners: _Listeners, settings: LabSettings) -> None:
+        """Serve SCEP: plain, over TLS, and behind each doorway."""
+        endpoint_of = Router(settings.scep.endpoints).endpoint
+
+        def behind(pinned: Pinned) -> WSGIApplication:
+            return self._with_faults(scep, "scep", settings, endpoint_of, pinned)
+
+        self.doorways = Doorways(
+            self.world,
+            address=settings.server.host,
+            host=_public_host(settings),
+            limits=settings.server.limits(2 * settings.scep.limits.maximum_body_octets, threads=_FEW),
+            serve=behind,
+            wait=self.faults.wait,
+        )
+        application = self._with_faults(scep, "scep", settings, endpoint_of)
+        for listener in (listeners.scep, listeners.scep_tls):
+            if listener is not None:
+                listener.serve(application)
+
     def _with_faults(
         self,
         application: WSGIApplication,
         listener: ListenerName,
         settings: LabSettings,
         endpoint_of: Callable[[str], str | None] = lambda _: None,
+        pinned: Pinned | None = None,
     ) -> WSGIApplication:
         served = Served(
             application,
@@ -204,6 +239,8 @@ class RunningLab:
             record=self.journal.add,
             endpoint_of=endpoint_of,
             time_header=settings.server.ephemeral,
+            pinned=pinned,
+            address_of=self.doorways.url if settings.faults.urls else lambda *_: None,
         )
         return self._gate.before(served)
 
@@ -219,7 +256,7 @@ class RunningLab:
 
     def check_answers(self) -> None:
         """Ask each listener something; raises NotAnswering."""
-        for listener in (self._listeners.scep, self._listeners.pki, self._listeners.admin):
+        for listener in self._listeners.all():
             if not listener.answers():
                 raise NotAnswering(f"the {listener.name} listener on port {listener.port} does not answer")
 
@@ -259,6 +296,7 @@ class RunningLab:
     def _come_back_to(self, beginning: Beginning) -> None:
         self.lab_clock.reset()
         beginning.restore()
+        self.doorways.forget()
         iis = self.world.ndes_logs.iis
         iis.listen(_reachable_address(self.world.settings), self._listeners.scep.port)
         self.journal.clear()
@@ -271,6 +309,35 @@ class RunningLab:
     def scep_url(self) -> str:
         """Where SCEP clients enrol."""
         return f"{self.scep_base_url}/scep"
+
+    @property
+    def scep_tls_url(self) -> str | None:
+        """The same over TLS; None where that is off."""
+        return self.scep_tls_base_url and f"{self.scep_tls_base_url}/scep"
+
+    def fault_url(self, fault_id: str, path: str = "/scep", **parameters: ParameterValue) -> str:
+        """Return the URL where a fault is always met, and nobody else disturbed.
+
+        Faults that come before HTTP have a listener each, opened now; the others are at the SCEP listener,
+        or at the PKI listener where ``path`` is of that. The parameter ``operation`` limits any of those to
+        one operation.
+
+        Raises:
+            UnknownFault, BadParameter: there is no such fault, or not with this parameter.
+            ListenerError: no port can be opened.
+
+        """
+        own = self.doorways.url(fault_id, path)
+        below = path_of(fault_id, path, **parameters)
+        if own is None:
+            return f"{self.pki_url if self._is_published(path) else self.scep_base_url}{below}"
+        if parameters:
+            raise BadParameter(f"{fault_id} comes before HTTP, and takes no parameter at its address")
+        return own
+
+    def _is_published(self, path: str) -> bool:
+        first = path.lstrip("/").partition("/")[0].lower()
+        return first in ("ocsp", self.world.pki.virtual_directory.strip("/").lower())
 
     @property
     def mscep_url(self) -> str:
@@ -297,6 +364,7 @@ class RunningLab:
         root = self.world.root.der
         return ReadyFacts(
             scep_url=self.scep_url,
+            scep_tls_url=self.scep_tls_url,
             mscep_url=self.mscep_url,
             mscep_admin_url=self.mscep_admin_url,
             ndes_user=self.world.ndes.user,
@@ -335,7 +403,9 @@ def _journal(settings: LabSettings, data_dir: Path) -> Journal:
     )
 
 
-def _open_listeners(settings: LabSettings, undo: contextlib.ExitStack) -> _Listeners:
+def _open_listeners(
+    settings: LabSettings, undo: contextlib.ExitStack, tls: Callable[[], ssl.SSLContext]
+) -> _Listeners:
     server = settings.server
     wanted = (
         ("SCEP", server.host, server.port, server.limits(2 * settings.scep.limits.maximum_body_octets)),
@@ -351,7 +421,10 @@ def _open_listeners(settings: LabSettings, undo: contextlib.ExitStack) -> _Liste
     undo.callback(_stop_all, opened)
     for name, host, port, limits in wanted:
         opened.append(Listener(name, host, port, limits))
-    return _Listeners(scep=opened[0], pki=opened[1], admin=opened[2])
+    if server.tls_port is not None:
+        limits = server.limits(2 * settings.scep.limits.maximum_body_octets)
+        opened.append(Listener("SCEP TLS", server.host, server.tls_port, limits, tls=tls))
+    return _Listeners(*opened)
 
 
 def _stop_all(listeners: list[Listener]) -> None:
@@ -416,6 +489,17 @@ def _public_host(settings: LabSettings) -> str:
         if any(ipaddress.ip_address(address).is_unspecified for address in _addresses(host)):
             host = socket.gethostname()
     return _url_host(host)
+
+
+def _server_names(settings: LabSettings) -> tuple[str, ...]:
+    """Return the names in the certificate that TLS shows: what URLs say, and this machine's for itself."""
+    return _public_host(settings).strip("[]"), "localhost"
+
+
+def _tls_url(settings: LabSettings, listeners: _Listeners) -> str | None:
+    if listeners.scep_tls is None:
+        return None
+    return f"https://{_public_host(settings)}:{listeners.scep_tls.port}"
 
 
 def _reachable_address(settings: LabSettings) -> str:

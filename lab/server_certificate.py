@@ -72,18 +72,16 @@ class ServerCertificate:
             held = self._held
             if held is None or not held[0].not_before <= now < self._renewal_due(held[0]):
                 try:
-                    self._held = held = self._issue()
+                    self._held = held = self._renew()
                 except (CaError, StoreUnavailable, AlreadyExists) as error:
                     if held is None:
                         raise
                     _log.warning("server certificate not renewed", reason=str(error))
             return held[1]
 
-    def prepare(
-        self, transaction: StoreTransaction, names: Sequence[str] | None = None
-    ) -> PreparedCertificate:
-        """Return what the CA would issue to this server, by default for its own names; raises CaError."""
-        request = parse_request(_request(self._own_key(), names or self._names))
+    def prepare(self, transaction: StoreTransaction) -> PreparedCertificate:
+        """Return what the CA would issue to this server; raises CaError."""
+        request = parse_request(_request(self._own_key(), self._names))
         return self._world.authority.prepare(transaction, request, template=TEMPLATE, requester=REQUESTER)
 
     def _own_key(self) -> rsa.RSAPrivateKey:
@@ -91,12 +89,22 @@ class ServerCertificate:
             self._key = rsa.generate_private_key(65537, 2048)
         return self._key
 
-    def _issue(self) -> tuple[CertificateInfo, ssl.SSLContext]:
+    def issue(self) -> tuple[bytes, ...]:
+        """Have a certificate issued; return it with the CA's behind it.
+
+        Raises:
+            CaError: the CA refuses, or cannot sign.
+            StoreUnavailable: the database cannot be used.
+
+        """
         with self._world.store.transaction() as transaction:
             issued = self._world.authority.issue(transaction, self.prepare(transaction))
-        certificate = read_certificate(issued.der)
-        _log.info("server certificate issued", names=self._names, not_after=certificate.not_after.isoformat())
-        return certificate, server_context(self.key, (issued.der, self._world.authority.certificate.der))
+        _log.info("server certificate issued", names=self._names, not_after=issued.not_after.isoformat())
+        return issued.der, self._world.authority.certificate.der
+
+    def _renew(self) -> tuple[CertificateInfo, ssl.SSLContext]:
+        chain = self.issue()
+        return read_certificate(chain[0]), server_context(self.key, chain)
 
     def _renewal_due(self, certificate: CertificateInfo) -> datetime:
         """Return when to renew: the template's renewal period before the end, or half-way."""

@@ -58,6 +58,11 @@ class ServerSettings(_Section):
     pki_port: Port = Field(
         default=DEFAULT_PKI_PORT, description="Port of CRLs and CA certificates; 0 is any free one"
     )
+    tls_port: Port | None = Field(
+        default=None,
+        description="Port of SCEP and NDES over TLS as well, with a certificate from the issuing CA; 0 is "
+        "any free one; none: no TLS",
+    )
     public_host: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._:-]+$",

@@ -63,7 +63,12 @@ class TlsAdapter(Adapter):
 
     def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, Any]]:
         """Return the connection's TLS socket; nothing is sent or read."""
-        wrapped = self._context().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        try:
+            context = self._context()
+        except BaseException:
+            sock.close()
+            raise
+        wrapped = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         return wrapped, self.get_environ()
 
     def get_environ(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--ephemeral", is_flag=True, default=None, help="Keep nothing: a temporary folder.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (default 127.0.0.1).")
 @click.option("--port", type=_PORT, help="Port of SCEP (default 8080; 0 = any free one).")
+@click.option("--tls-port", type=_PORT, help="Serve SCEP over TLS as well, at this port (0 = any free one).")
 @click.option("--pki-port", type=_PORT, help="Port of CRL and AIA (default 8081; 0 = any free one).")
 @click.option("--admin-port", type=_PORT, help="Port of management (default 8082; 0 = any free one).")
 @click.option(
@@ -61,6 +62,7 @@ def up(
     ephemeral: bool | None,
     host: str | None,
     port: int | None,
+    tls_port: int | None,
     pki_port: int | None,
     admin_port: int | None,
     ready_file: Path | None,
@@ -80,6 +82,7 @@ def up(
         server__ephemeral=ephemeral,
         server__host=host,
         server__port=port,
+        server__tls_port=tls_port,
         server__pki_port=pki_port,
         admin__port=admin_port,
         ndes__UseSinglePassword=None if single_password is None else 1,
@@ -161,12 +164,13 @@ def _is_ephemeral(settings: LabSettings, folder: Path) -> bool:
 
 
 def _banner(facts: ReadyFacts, folder: Path, durable: bool) -> str:
+    tls = f"SCEP, TLS   {facts.scep_tls_url}\n" if facts.scep_tls_url else ""
     kept = f"{folder}" if durable else f"{folder} (removed at the end)"
     return f"""\
 ndes-lab: a test PKI, not for production
 
 SCEP        {facts.scep_url}
-NDES path   {facts.mscep_url}
+{tls}NDES path   {facts.mscep_url}
 NDES admin  {facts.mscep_admin_url}   (NTLM: {facts.ndes_user} {facts.ndes_password})
 CRL, AIA    {facts.pki_url}/CertEnroll/
 OCSP        {facts.ocsp_url or "off"}

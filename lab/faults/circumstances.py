@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pinned:
-    """The fault that the URL asks for."""
+    """The fault that the URL asks for, of every operation or (in lower case) of one."""
 
     fault: Fault
     parameters: dict[str, object] = field(default_factory=dict)
     prefix: str  # of the path, as sent: /fault/<id>
+    operation: str | None = None
+
+    def is_for(self, operation: str | None) -> bool:
+        """Tell whether it is met by exchanges of this operation."""
+        return self.operation is None or (operation or "").lower() == self.operation
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +43,8 @@ class Circumstances:
     ``operation`` is RFC 8894's name at the SCEP listener; at the PKI listener ``CRL``, ``DeltaCRL``, ``AIA``
     or ``OCSP``. ``path`` is without a leading ``/fault/<id>``. ``message_type`` is RFC 8894's name.
     ``unavailable`` says why a fault that was to be applied cannot be had, and is the answer then.
-    ``finish`` is what a fault that has the request refused does to the reply before it is signed.
+    ``csr`` is the PKCS#10 that is asked with, ``finish`` what a fault that has the request refused does to the
+    reply before it is signed.
     """
 
     listener: ListenerName

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 from .values import Reset, Send, Wait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab.listeners import RawConnection
 
     from .values import HttpAnswer
 
 
-def deliver(answer: HttpAnswer, connection: RawConnection) -> None:
-    """Do what ``answer.delivery`` says, until done or the client has gone."""
+def deliver(
+    answer: HttpAnswer, connection: RawConnection, interrupted: Callable[[], bool] = lambda: False
+) -> None:
+    """Do what ``answer.delivery`` says, until done, or the client has gone, or waiting is to end."""
     if answer.delivery is None:
         raise ValueError("the answer is delivered as usual")
     connection.take_over()
@@ -21,7 +25,7 @@ def deliver(answer: HttpAnswer, connection: RawConnection) -> None:
         if isinstance(step, Send):
             there = connection.send(step.octets)
         elif isinstance(step, Wait):
-            there = connection.wait(step.seconds)
+            there = connection.wait(step.seconds, interrupted)
         else:
             if isinstance(step, Reset):
                 connection.reset()

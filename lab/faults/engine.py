@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 PREFIX = "/fault/"
+OPERATION = "operation"
+"""The parameter that every fault's URL takes: of which operation alone it is met there."""
 _REMEMBERED = 10_000
 
 
@@ -106,6 +108,10 @@ class FaultEngine:
         """Wait, at most until the lab stops; tell whether it does."""
         return self._stopping.wait(max(seconds, 0))
 
+    def interruption(self) -> Callable[[], bool]:
+        """Return what tells, from now on, whether the waiting that is under way is to end."""
+        return self._stopping.is_set
+
     # -- rules -------------------------------------------------------------------------
 
     def add(self, order: RuleOrder) -> RuleView:
@@ -169,8 +175,15 @@ class FaultEngine:
         for pair in given:
             key, _, value = pair.partition("=")
             parameters[key] = value
+        operation = parameters.pop(OPERATION, None)
         prefix = path[: len(PREFIX) + len(named)]
-        return Pinned(fault=found, parameters=found.read_parameters(parameters), prefix=prefix), slash + rest
+        pinned = Pinned(
+            fault=found,
+            parameters=found.read_parameters(parameters),
+            prefix=prefix,
+            operation=None if operation is None else str(operation).lower(),
+        )
+        return pinned, slash + rest
 
     def bend(self, value: _Value) -> _Value:
         """Return what the faults of the current exchange make of a value."""
@@ -179,7 +192,7 @@ class FaultEngine:
             return value
         pinned = circumstances.pinned
         if pinned is not None:
-            if pinned.fault.takes is not type(value):
+            if pinned.fault.takes is not type(value) or not pinned.is_for(circumstances.operation):
                 return value
             return self._apply(pinned.fault, pinned.parameters, value, circumstances, None)
         for rule in self._rules.values():
@@ -269,7 +282,7 @@ class FaultEngine:
 def path_of(fault_id: str, path: str = "", **parameters: object) -> str:
     """Return the path under which a fault is always applied; raises UnknownFault, BadParameter."""
     found = find(fault_id)
-    found.read_parameters(parameters)
+    found.read_parameters({name: value for name, value in parameters.items() if name != OPERATION})
     given = "".join(f";{name}={value}" for name, value in parameters.items())
     return f"{PREFIX}{found.id}{given}{path}"
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from lab.lab_clock import BadTime, read_offset
 from lab.listeners import RAW_CONNECTION_KEY
-from lab.recorded import RecordedAnswer, RecordedExchange, RecordedRequest
+from lab.recorded import AppliedFault, RecordedAnswer, RecordedExchange, RecordedRequest
 
 from .circumstances import Circumstances, answering
 from .delivery import deliver
@@ -45,7 +45,9 @@ class Served:
     """A WSGI application with faults and a record in front of ``application``.
 
     ``endpoint_of`` says which SCEP endpoint a path means, if any. ``record`` is told of every exchange.
-    ``time_header`` says whether a request may choose the time it is answered at.
+    ``time_header`` says whether a request may choose the time it is answered at. ``pinned`` is the fault
+    whose doorway this stands behind; ``address_of`` returns the URL of a path behind a fault's own doorway,
+    where it has one.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Served:
         endpoint_of: Callable[[str], str | None] = lambda _: None,
         time_header: bool = False,
         pinned: Pinned | None = None,
+        address_of: Callable[[str, str], str | None] = lambda _, __: None,
     ) -> None:
         self._application = application
         self._listener = listener
@@ -70,6 +73,7 @@ class Served:
         self._endpoint_of = endpoint_of
         self._time_header = time_header
         self._pinned = pinned
+        self._address_of = address_of
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -87,8 +91,8 @@ class Served:
             self._keep(asked, body, circumstances, answer, time.perf_counter() - begin)
             if answer.delivery is not None:
                 connection = cast("RawConnection", environ[RAW_CONNECTION_KEY])
-                deliver(answer, connection)  # and so the server has nothing left to send
-                return []
+                deliver(answer, connection, self._engine.interruption())
+                return []  # the server has nothing left to send
         start_response(f"{answer.status} {answer.phrase}", list(answer.headers))
         return [answer.body]
 
@@ -103,6 +107,9 @@ class Served:
             user_agent=environ.get("HTTP_USER_AGENT", ""),
             pinned=self._pinned,
         )
+        if self._pinned is not None:
+            applied = AppliedFault(fault_id=self._pinned.fault.id, parameters=self._pinned.parameters)
+            circumstances.applied.append(applied)
         try:
             self._look_at_path(circumstances)
             self._look_at_time(circumstances, environ)
@@ -121,7 +128,13 @@ class Served:
 
     def _look_at_path(self, circumstances: Circumstances) -> None:
         if self._settings.urls and self._pinned is None:
-            circumstances.pinned, circumstances.path = self._engine.pinned(circumstances.path)
+            pinned, path = self._engine.pinned(circumstances.path)
+            elsewhere = None if pinned is None else self._address_of(pinned.fault.id, path)
+            if pinned is not None and elsewhere is not None:
+                raise UnknownFault(
+                    f"{pinned.fault.id} comes before HTTP and has an address of its own: {elsewhere}"
+                )
+            circumstances.pinned, circumstances.path = pinned, path
 
     def _look_at_time(self, circumstances: Circumstances, environ: dict[str, Any]) -> None:
         wanted = environ.get("HTTP_" + TIME_HEADER.upper().replace("-", "_"))

@@ -124,20 +124,34 @@ class Arrival:
         return replace(self, answer=HttpAnswer(status=status, headers=fields, body=body))
 
 
+ServerCertificateKind = Literal[
+    "good", "wrong-name", "expired", "not-yet-valid", "untrusted", "self-signed", "client-only"
+]
+TlsVersion = Literal["1.0", "1.2", "1.3"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doorway:
     """How a listener of its own is reached: faults that come before HTTP have one each.
 
-    ``listening`` False leaves the port closed, so that connections are refused. ``host`` is what URLs
-    name. ``certificate`` is the one TLS shows, None for plain HTTP; ``minimum_tls`` and ``maximum_tls``
-    limit the version.
+    ``scheme`` and ``host`` are what its URL names. ``port`` closed refuses connections; at a silent one
+    nothing answers, not even TCP. ``certificate`` is what TLS shows, with the CA's behind it where
+    ``with_chain``; None speaks plain HTTP, whatever the scheme. ``minimum_tls`` and ``maximum_tls`` limit the
+    version. ``client_certificate`` is whether the server asks for one, and goes on without.
     """
 
+    scheme: Literal["http", "https"] = "http"
     host: str
-    listening: bool = True
-    certificate: Literal["good", "wrong-name", "expired", "untrusted"] | None = None
-    minimum_tls: Literal["1.2", "1.3"] = "1.2"
-    maximum_tls: Literal["1.2", "1.3"] = "1.3"
+    port: Literal["open", "closed", "silent"] = "open"
+    certificate: ServerCertificateKind | None = None
+    with_chain: bool = True
+    minimum_tls: TlsVersion = "1.2"
+    maximum_tls: TlsVersion = "1.3"
+    client_certificate: Literal["none", "wanted", "required"] = "none"
+
+    def with_tls(self, certificate: ServerCertificateKind = "good", **changes: object) -> Doorway:
+        """Return the doorway with TLS, showing this certificate."""
+        return replace(self, scheme="https", certificate=certificate, **changes)  # type: ignore[arg-type]
 
 
 # -- GetCACaps and GetCACert ---------------------------------------------------------------

@@ -20,7 +20,7 @@ def fault_keys() -> KeyPool:
 
 @pytest.fixture(scope="session")
 def fault_lab() -> Iterator[ScepLab]:
-    with ScepLab() as scep_lab:
+    with ScepLab({"server": {"tls_port": 0}}) as scep_lab:
         yield scep_lab
 
 
