@@ -23,8 +23,7 @@ BLANK: Final = b"*"
 HIDDEN_WORD: Final = "(hidden"
 _CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "negotiate", "ntlm"})
-_CHALLENGE_PASSWORD: Final = bytes.fromhex("06092a864886f70d010907")
-_SET: Final = 0x31
+_CHALLENGE_PASSWORD: Final = bytes.fromhex("2a864886f70d010907")
 _CONSTRUCTED: Final = 0x20
 _INDEFINITE: Final = 0x80
 _PAGE_WORDS: Final = "challenge password is:"
@@ -67,15 +66,14 @@ def blanked_answer(request: RecordedRequest, answer: RecordedAnswer) -> Recorded
 
 
 def blanked_octets(octets: bytes) -> bytes:
-    """Return ``octets`` with the value of every challengePassword attribute in them blanked."""
-    if _CHALLENGE_PASSWORD not in octets:
+    """Return ``octets`` with whatever follows the object identifier of challengePassword blanked."""
+    at = octets.find(_CHALLENGE_PASSWORD)
+    if at < 0:
         return octets
     blanked = bytearray(octets)
-    at = octets.find(_CHALLENGE_PASSWORD)
     while at >= 0:
         after = at + len(_CHALLENGE_PASSWORD)
-        if octets[after : after + 1] == bytes([_SET]):
-            _blank_element(blanked, after, len(octets))
+        _blank_element(blanked, after, len(octets))
         at = octets.find(_CHALLENGE_PASSWORD, after)
     return bytes(blanked)
 
