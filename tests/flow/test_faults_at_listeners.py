@@ -107,7 +107,8 @@ def test_request_may_choose_its_time_in_a_lab_of_tests_only(scep_lab: ScepLab) -
     assert timedelta(days=399) < entry.received_at - scep_lab.clock.now() <= timedelta(days=400)
     assert entry.clock_offset.days == 400
     wrong = answered(**{TIME_HEADER: "tomorrow"})
-    assert (wrong.status, wrong.body.startswith(f"{TIME_HEADER}: 'tomorrow' is no instant".encode())) == (400, True)
+    assert wrong.status == 400
+    assert wrong.body.startswith(f"{TIME_HEADER}: 'tomorrow' is no instant, expected such as ".encode())
     assert answered().status == 200
     assert not scep_lab.journal[-1].clock_offset
 
