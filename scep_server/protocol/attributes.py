@@ -87,12 +87,11 @@ def read_signed_attributes(content: bytes) -> SignedAttributes:
         if oid not in values:
             defects.append(BadMessageCheck(f"{_SINGLE[oid]} is missing (RFC 5652 5.3)"))
     signing_time = _read_signing_time(values.get(SIGNING_TIME), defects)
-    recipient_nonce = values.get(RECIPIENT_NONCE)
     return SignedAttributes(
         transaction_id=_read_transaction_id(values.get(TRANSACTION_ID), TRANSACTION_ID in unclear),
         message_type=message_type,
         sender_nonce=nonce,
-        recipient_nonce=recipient_nonce.content if recipient_nonce else None,
+        recipient_nonce=_octets(values.get(RECIPIENT_NONCE)),
         pki_status=_text(values.get(PKI_STATUS)),
         fail_info=_text(values.get(FAIL_INFO)),
         fail_info_text=_text(values.get(FAIL_INFO_TEXT)),
@@ -171,6 +170,10 @@ def _read_message_type(value: der.Element | None, defects: list[MessageError]) -
             BadRequest(f"messageType has tag 0x{value.tag:02X}, expected PrintableString (RFC 8894 3.2.1.2)")
         )
     return text
+
+
+def _octets(value: der.Element | None) -> bytes | None:
+    return value.content if value is not None and value.tag == der.OCTET_STRING else None
 
 
 def _text(value: der.Element | None) -> str | None:

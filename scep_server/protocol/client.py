@@ -253,6 +253,8 @@ class ClientCodec:
         self._check_signer(message.signer)
         if attributes.RECIPIENT_NONCE not in dict(unverified.attribute_values):
             raise ReplyError("recipient-nonce", "recipientNonce is missing (RFC 8894 3.2.1.5)")
+        if unverified.recipient_nonce is None:
+            raise ReplyError("recipient-nonce", "recipientNonce is no OCTET STRING (RFC 8894 3.2.1.5)")
         if unverified.recipient_nonce != request.sender_nonce:
             raise ReplyError(
                 "recipient-nonce", "recipientNonce is not the senderNonce of the request (RFC 8894 3.2.1.5)"
@@ -314,9 +316,10 @@ def _check_of(error: MessageError) -> str:
 
 def _read_status(message: PkiMessage) -> PkiStatus:
     text = message.unverified.pki_status
-    values = dict(message.unverified.attribute_values)
+    if text is not None and attributes.PKI_STATUS not in dict(message.unverified.attribute_values):
+        raise ReplyError("pki-status", "pkiStatus is there twice, or has not one value (RFC 5652 5.3)")
     for status in PkiStatus:
-        if text == str(status.value) and attributes.PKI_STATUS in values:
+        if text == str(status.value):
             return status
     raise ReplyError("pki-status", f"pkiStatus is {text!a:.20}, expected 0, 2 or 3 (RFC 8894 3.2.1.3)")
 

@@ -329,6 +329,7 @@ def test_rejects_validly_signed_replies_that_are_wrong(fields: dict[str, Any], c
         ({"replaced": {FAIL_INFO: [asn1.string(asn1.PRINTABLE, "5")]}}, "fail-info"),
         ({"replaced": {TRANSACTION_ID: None}}, "message"),
         ({"replaced": {RECIPIENT_NONCE: None}}, "recipient-nonce"),
+        ({"replaced": {RECIPIENT_NONCE: asn1.UTF8}}, "recipient-nonce"),
         ({"signature": b"\1" * 256}, "signature"),
         ({"content": b"x" * 5, "message_digest": b"\0" * 32}, "signature"),
         ({"digest": "sha3-256"}, "algorithm"),
@@ -346,6 +347,8 @@ def test_holds_forged_failures_to_the_rules(fields: dict[str, Any], check: str |
         RECIPIENT_NONCE: [asn1.octets(request.sender_nonce)],
         **fields.get("replaced", {}),
     }
+    if isinstance(replaced[RECIPIENT_NONCE], int):
+        replaced[RECIPIENT_NONCE] = [asn1.tlv(replaced[RECIPIENT_NONCE], request.sender_nonce)]
     values: dict[str, Any] = {
         "key": bench.ra_key,
         "certificate": bench.ra_certificate,
