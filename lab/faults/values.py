@@ -113,6 +113,7 @@ class Arrival:
 
     method: str
     path: str
+    query: str = ""  # as it was sent
     answer: HttpAnswer | None = None
 
     def answered(
@@ -231,10 +232,10 @@ class SigningDraft:
 
 @dataclass(frozen=True, slots=True)
 class EncodedMessage:
-    """A signed CertRep in its octets; ``csr`` is the PKCS#10 that it answers, if it answers one."""
+    """A signed CertRep in its octets, and what they were made of."""
 
     octets: bytes = field(repr=False)
-    csr: bytes | None = field(default=None, repr=False)
+    signing: SigningDraft
 
 
 # -- certificates and what the lab leans on ----------------------------------------------------

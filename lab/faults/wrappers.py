@@ -175,7 +175,7 @@ class BentCodec:
             signing = circumstances.finish(signing)
         signing = bend(signing)
         octets = sign_parts(signing.parts, signing.signer, signing.digest)
-        return bend(EncodedMessage(octets, csr=None if circumstances is None else circumstances.csr)).octets
+        return bend(EncodedMessage(octets, signing)).octets
 
     def encode_ca_certificates(self, certificates: Sequence[bytes]) -> bytes:
         """Encode a GetCACert response of several certificates."""
