@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, BinaryIO, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -30,17 +31,23 @@ def scenario() -> None:
 
 
 @scenario.command("list")
+@click.option("--markdown", is_flag=True, help="Print the table in Markdown, as it is beside the files.")
 @json_option
-def list_all(as_json: bool) -> None:
+def list_all(markdown: bool, as_json: bool) -> None:
     """List the scenarios: name, what is wrong, and what is seen of it."""
     from lab.scenarios import scenarios
-    from lab.scenarios.engine.report import scenario_json
+    from lab.scenarios.engine.report import index_of, scenario_json
 
+    if markdown and as_json:
+        raise click.UsageError("--markdown and --json exclude each other")
     found = scenarios().values()
     if as_json:
         print_json([scenario_json(one) for one in found])
-        return
-    print_rows(("NAME", "WHAT IS WRONG", "SYMPTOM"), ((one.name, one.title, one.symptom) for one in found))
+    elif markdown:
+        click.echo(index_of(found), nl=False)
+    else:
+        rows = ((one.name, one.title, one.symptom) for one in found)
+        print_rows(("NAME", "WHAT IS WRONG", "SYMPTOM"), rows)
 
 
 @scenario.command()
@@ -61,10 +68,13 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="NAME...")
 @click.option("--all", "run_all", is_flag=True, help="Run every scenario there is.")
 @click.option(
-    "--junit", type=click.File("wb"), metavar="FILE", help="Also write JUnit XML; - is standard output."
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write the results to FILE as JUnit XML, for CI.",
 )
 @json_option
-def run(names: tuple[str, ...], run_all: bool, junit: BinaryIO | None, as_json: bool) -> None:
+def run(names: tuple[str, ...], run_all: bool, junit: Path | None, as_json: bool) -> None:
     """Run scenarios, each in a lab of its own: stage, symptom, cure, proof.
 
     One gets a full report, several get a table and a report of each that did not come out.
@@ -72,18 +82,19 @@ def run(names: tuple[str, ...], run_all: bool, junit: BinaryIO | None, as_json: 
     """
     if run_all == bool(names):
         raise click.UsageError("name the scenarios to run, or give --all")
-    if as_json and junit is not None and junit.name == "-":
-        raise click.UsageError("--json and --junit - both want standard output")
-    results = _run(_named(names) if run_all is False else _named(None))
+    chosen = _named(None if run_all else names)
+    if junit is not None:
+        junit.touch()  # what cannot be written is told before anything runs
+    results = _run(chosen)
     if junit is not None:
         from lab.scenarios.engine.junit import junit_xml
 
-        junit.write(junit_xml(results))
+        junit.write_bytes(junit_xml(results))
     if as_json:
         from lab.scenarios.engine.report import result_json
 
         print_json([result_json(result) for result in results])
-    elif junit is None or junit.name != "-":
+    else:
         _print_results(results)
     sys.exit(0 if all(result.passed for result in results) else 1)
 
@@ -94,6 +105,8 @@ def _run(chosen: list[Scenario]) -> list[ScenarioResult]:
     from lab.scenarios.engine.run import run_scenario
 
     log_to(sys.stderr, level="critical", log_format="auto")  # what goes wrong on purpose is in the report
+    if len(chosen) == 1:
+        return [run_scenario(chosen[0], clock=SystemClock())]
     results = []
     with progress_bar("Scenarios", len(chosen)) as advance:
         for one in chosen:

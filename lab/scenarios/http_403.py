@@ -47,7 +47,11 @@ SCENARIO = Scenario(
     ),
     set_the_stage=set_the_stage,
     apply_the_cure=apply_the_cure,
-    at_the_lab=("ndes-lab ndes log --last 5", "ndes-lab up --profile ndes-2019 --config lab.toml"),
+    at_the_lab=(
+        "ndes-lab ndes log --last 5",
+        'lab.toml: ndes.allowed_addresses = ["192.0.2.0/24", "127.0.0.0/8"]',
+        "ndes-lab up --data-dir DIR --profile ndes-2019 --config lab.toml",
+    ),
     on_windows=(
         "IIS Manager, CertSrv/mscep, IP Address and Domain Restrictions: allow the devices' networks.",
         "IIS Manager, CertSrv/mscep, SSL Settings: client certificates Ignore.",

@@ -45,7 +45,11 @@ SCENARIO = Scenario(
     ),
     set_the_stage=set_the_stage,
     apply_the_cure=apply_the_cure,
-    at_the_lab=("ndes-lab ndes log --last 5", "ndes-lab up --profile ndes-2019 --config lab.toml"),
+    at_the_lab=(
+        "ndes-lab ndes log --last 5",
+        "lab.toml: ndes.impersonation_right = true",
+        "ndes-lab up --data-dir DIR --profile ndes-2019 --config lab.toml",
+    ),
     on_windows=(
         "secpol.msc, Local Policies, User Rights Assignment, Impersonate a client after authentication: add "
         "IIS_IUSRS; look for the group policy that took it away; restart the server.",

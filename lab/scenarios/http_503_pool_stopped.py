@@ -44,7 +44,10 @@ SCENARIO = Scenario(
     failure=Failure(ending=Ending.HTTP_STATUS, hresult=0x801901F7, http_status=503, refused_by="iis-503.0"),
     set_the_stage=set_the_stage,
     apply_the_cure=apply_the_cure,
-    at_the_lab=("ndes-lab up --profile ndes-2019 --config lab.toml",),
+    at_the_lab=(
+        'lab.toml: ndes.application_pool = "started"',
+        "ndes-lab up --data-dir DIR --profile ndes-2019 --config lab.toml",
+    ),
     on_windows=(
         "Start-WebAppPool SCEP; if it stops again, read the Application and System logs for why.",
         "Get-ChildItem Cert:\\LocalMachine\\Root | Where-Object {$_.Issuer -ne $_.Subject} must find "

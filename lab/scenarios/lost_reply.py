@@ -64,7 +64,11 @@ SCENARIO = Scenario(
     failure=Failure(ending=Ending.NO_ANSWER, hresult=0x80072EFE, iis="200 0 0"),
     set_the_stage=set_the_stage,
     apply_the_cure=apply_the_cure,
-    at_the_lab=("ndes-lab fault clear", "ndes-lab cert list --subject device"),
+    at_the_lab=(
+        "ndes-lab enroll http://127.0.0.1:8080/scep --ca-file root.pem --subject CN=device "
+        "--challenge-file challenge.txt --out device  # the same command again goes on",
+        "ndes-lab cert list --subject device",
+    ),
     on_windows=(
         "Nothing on the server: the device repeats by itself, at the latest at its next synchronization.",
         "If it happens again and again, look at time-outs of proxy and balancer: all calls of one enrolment "

@@ -65,7 +65,10 @@ SCENARIO = Scenario(
     ),
     set_the_stage=set_the_stage,
     apply_the_cure=apply_the_cure,
-    at_the_lab=("ndes-lab up --profile ndes-2019 --config lab.toml",),
+    at_the_lab=(
+        'DIR/templates/DeviceSign.toml: security.enroll = ["CORP\\\\svc-ndes"]',
+        "ndes-lab up --data-dir DIR --profile ndes-2019 --config lab.toml",
+    ),
     on_windows=(
         "certtmpl.msc, the template, Security tab: Read and Enroll for the account of the application pool "
         "SCEP.",

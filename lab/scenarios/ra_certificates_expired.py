@@ -36,7 +36,7 @@ def apply_the_cure(stage: Stage) -> None:
 SCENARIO = Scenario(
     module=__name__,
     document=__doc__,
-    symptom="HTTP 500 on every URL; NDES events 2 and 10",
+    symptom="0x801901F4, HTTP 500 on every URL; NDES events 2 and 10",
     in_the_field=(
         NDES_DOES_NOT_START,
         Sighting(

@@ -64,7 +64,10 @@ SCENARIO = Scenario(
     ),
     set_the_stage=set_the_stage,
     apply_the_cure=apply_the_cure,
-    at_the_lab=("ndes-lab up --profile ndes-2019 --config lab.toml",),
+    at_the_lab=(
+        "DIR/templates/DeviceSign.toml: published = true",
+        "ndes-lab up --data-dir DIR --profile ndes-2019 --config lab.toml",
+    ),
     on_windows=(
         "On the CA: certsrv.msc, Certificate Templates, New, Certificate Template to Issue; or "
         "certutil -setcatemplates +DeviceSign.",

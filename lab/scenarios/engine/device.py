@@ -21,6 +21,7 @@ from lab.client import (
     Order,
     Patience,
     Pending,
+    Preferences,
     ReplyRejected,
     ScepClient,
     Unreachable,
@@ -83,7 +84,8 @@ class Device:
 
     ``password`` is its challenge password, ``clock_error`` how far its clock is from the lab's,
     ``requirements`` are further checks of the CA certificates, which raise UntrustedCa; ``renews`` signs
-    the request with the certificate it holds.
+    the request with the certificate it holds; ``posts`` False sends requests by GET; ``asks_once`` keeps the
+    capabilities and CA certificates that it was told first.
     """
 
     def __init__(
@@ -103,6 +105,8 @@ class Device:
         self.subject = f"CN={name},O=NDES Lab scenario"
         self.timeout = timedelta(seconds=10)
         self.renews = False
+        self.posts = True
+        self.asks_once = False
         self.message_type: MessageType | None = None
         self.requirements: tuple[Callable[[Sequence[X509Certificate]], None], ...] = ()
         self.held: Held | None = None
@@ -111,6 +115,7 @@ class Device:
         self._new_key = new_key
         self._under_way: Enrolment | None = None
         self._is_pending = False
+        self._known: ScepClient | None = None
 
     @property
     def certificate(self) -> X509Certificate:
@@ -140,6 +145,7 @@ class Device:
 
     def _enrol(self) -> Outcome:
         client = self._client()
+        self._known = client if self.asks_once else None
         enrolment, polls = self._under_way, self._is_pending
         self._under_way, self._is_pending = None, False
         if enrolment is None:
@@ -171,6 +177,8 @@ class Device:
         )
 
     def _client(self) -> ScepClient:
+        if self._known is not None and self.asks_once:
+            return self._known
         return ScepClient(
             HttpTransport(
                 url=self.url + PKI_CLIENT,
@@ -181,6 +189,7 @@ class Device:
             clock=self,
             entropy=os.urandom,
             sleep=lambda _: None,
+            preferences=Preferences(transport="auto" if self.posts else "get"),
             patience=Patience(attempts=1),
             ca_identifier="default",
         )

@@ -30,6 +30,7 @@ PSCE: Final = "github Sleepw4lker/PSCertificateEnrollment, Get-SCEPCertificate.p
 PSCE_PENDING: Final = "github Sleepw4lker/PSCertificateEnrollment, pull request 10"
 SSCEP_PASSWORD: Final = "certnanny/sscep issues 46, 80 and 156"
 SSCEP_STRING: Final = "certnanny/sscep issues 59 and 83, decoded capture"
+SSCEP_RECIPIENT: Final = "certnanny/sscep issue 60; micromdm/scep issue 123"
 FLEET: Final = "github fleetdm/fleet, NDES proxy and its test pages"
 KB959193: Final = "KB959193"
 SCEPMAN: Final = "SCEPman documentation, troubleshooting"

@@ -28,12 +28,13 @@ def junit_xml(results: Sequence[ScenarioResult]) -> bytes:
         "skipped": "0",
         "time": f"{sum(result.seconds for result in results):.3f}",
     }
-    suites = ET.Element("testsuites", name=_SUITE, **counts)
-    suite = ET.SubElement(suites, "testsuite", name=_SUITE, **counts)
+    suites = ET.Element("testsuites", {"name": _SUITE, **counts})
+    suite = ET.SubElement(suites, "testsuite", {"name": _SUITE, **counts})
     for result in results:
         _add_case(suite, result)
     ET.indent(suites)
-    return ET.tostring(suites, encoding="utf-8", xml_declaration=True) + b"\n"
+    document: bytes = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
 
 
 def _add_case(suite: ET.Element, result: ScenarioResult) -> None:

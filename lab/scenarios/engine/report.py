@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from .scenario import told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .run import ScenarioResult, Step
     from .scenario import Scenario
@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 Style = Literal["plain", "title", "heading", "ok", "bad", "quiet"]
 _HEADINGS: Final = {"stage": "The stage", "symptom": "The symptom", "cure": "The cure", "proof": "The proof"}
 _INDENT: Final = "   "
+_INDEX_HEAD: Final = """\
+# Scenarios
+
+Known failures, one file each: why it fails (the docstring on top), what is seen in the field and by whom,
+how it is brought about in a lab, what exactly is then seen, and the cure.
+`ndes-lab scenario show NAME` prints a file's story, `ndes-lab scenario run NAME` plays it,
+`ndes-lab scenario run --all --junit FILE` plays them all.
+
+A new one is a new file here: copy the one that is nearest. `engine/` has the words they are written with.
+This page is `ndes-lab scenario list --markdown`; a test says when it is out of date.
+
+| scenario | what is wrong | what is seen |
+|---|---|---|
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,15 @@ def report_of(result: ScenarioResult) -> Iterator[Line]:
     if result.trouble:
         yield Line(f"stopped by {result.trouble}", "bad")
     yield Line(f"{result.verdict}, {result.seconds:.1f} s", "ok" if result.passed else "bad")
+
+
+def index_of(scenarios: Iterable[Scenario]) -> str:
+    """Return the table of scenarios in Markdown, with links to their files, for the folder they are in."""
+    rows = "".join(
+        f"| [{one.name}]({one.module.rpartition('.')[2]}.py) | {one.title} | {one.symptom} |\n"
+        for one in scenarios
+    )
+    return f"{_INDEX_HEAD}{rows}"
 
 
 def _seen(step: Step) -> Iterator[Line]:

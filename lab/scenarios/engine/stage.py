@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from lab.admin.models import ChallengeOrder
 from lab.faults.rules import RuleOrder
 from lab.listeners import Listener
 
 from .device import Device, stocked_key
+from .proxy import ReverseProxy
 from .staged_lab import StagedLab, merged
 
 if TYPE_CHECKING:
@@ -71,12 +73,27 @@ class Stage:
         if not saw.ending.is_success:
             raise StageNotSet(f"{saw.ending.value}: {saw.says}")
 
-    def serve(self, application: WSGIApplication, *, name: str, port: int = 0) -> Listener:
-        """Serve something else beside the lab, until the scenario ends."""
+    def serve(self, application: WSGIApplication, *, name: str, port: int = 0) -> int:
+        """Serve something else beside the lab until the scenario ends, and return its port."""
         listener = Listener(name, "127.0.0.1", port)
         self._undo.callback(listener.stop)
         listener.serve(application)
-        return listener
+        return listener.port
+
+    def put_proxy(self) -> ReverseProxy:
+        """Put a reverse proxy between the device and the lab, and return it."""
+        proxy = ReverseProxy(self.lab.url)
+        port = self.serve(proxy, name="reverse proxy")
+        self._undo.callback(proxy.release)  # before its listener is stopped
+        self.device.url = urlunsplit(urlsplit(self.device.url)._replace(netloc=f"127.0.0.1:{port}"))
+        self.props["proxy"] = proxy
+        return proxy
+
+    @property
+    def proxy(self) -> ReverseProxy:
+        """The reverse proxy that was put up."""
+        found: ReverseProxy = self.props["proxy"]
+        return found
 
     def add_fault(self, fault_id: str, **parameters: ParameterValue) -> None:
         """Have this fault applied to each exchange that it is for, until `clear_faults`."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lab.trust import X509Certificate
 
 _NO_SUCH_CERTIFICATE: Final = 0x8010002C
+_USAGES: Final = {"digital_signature": "digitalSignature", "key_encipherment": "keyEncipherment"}
 _PURPOSES: Final = {oids.SERVER_AUTH, oids.CERTIFICATE_REQUEST_AGENT}
 
 
@@ -28,10 +29,10 @@ def require_registrars(certificates: Sequence[X509Certificate]) -> None:
     """
     registrars = [certificate for certificate in certificates if not certificate.acts_as_ca]
     fit = [one for one in registrars if one.key_usage is not None and _has_purpose(one)]
-    for usage in ("digital_signature", "key_encipherment"):
+    for usage, name in _USAGES.items():
         if registrars and not any(one.allows(usage) for one in fit):
             raise UntrustedCa(
-                f"none of the {len(registrars)} RA certificates has keyUsage {usage} and an extendedKeyUsage "
+                f"none of the {len(registrars)} RA certificates has keyUsage {name} and an extendedKeyUsage "
                 "of serverAuth or Certificate Request Agent: Windows takes none of them",
                 _NO_SUCH_CERTIFICATE,
             )

@@ -1,0 +1,205 @@
+"""Every scenario: its failure appears, exactly, and its cure takes it away; and neither by accident."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner, Result
+from peers import require_peer
+
+from lab.commands import main
+from lab.scenarios import scenarios
+from lab.scenarios.engine import Finding, Scenario
+from lab.scenarios.engine.report import report_of
+from lab.scenarios.engine.run import ScenarioResult, proof_of, run_scenario, symptom_of
+from lab.scenarios.engine.stage import Stage
+
+ALL = scenarios()
+
+
+class StandingClock:
+    def now(self) -> datetime:
+        return datetime(2031, 5, 5, 12, tzinfo=UTC)
+
+
+def play(scenario: Scenario) -> ScenarioResult:
+    return run_scenario(scenario, clock=StandingClock())
+
+
+def nothing(_: Stage) -> None:
+    """Nothing is done."""
+
+
+@pytest.mark.parametrize("scenario", ALL.values(), ids=list(ALL))
+def test_failure_is_reproduced_exactly_and_cured(scenario: Scenario) -> None:
+    result = play(scenario)
+    assert result.passed, "\n".join(line.text for line in report_of(result))
+    assert [step.phase for step in result.steps] == ["stage", "symptom", "cure", "proof"]
+    assert result.verdict == "reproduced and cured"
+
+
+@pytest.mark.parametrize("scenario", ALL.values(), ids=list(ALL))
+def test_works_before_the_stage_is_set_and_not_again_without_the_cure(scenario: Scenario) -> None:
+    with Stage(scenario, StandingClock()) as stage:
+        stage.must_succeed(stage.device.enrol())  # some attempts use the certificate that one has
+        before = scenario.attempt(stage)
+        assert before.client.ending.is_success, before.client.says
+
+        scenario.set_the_stage(stage)
+        first = symptom_of(scenario, stage)
+        assert first.passed, [finding for finding in first.findings if not finding.ok]
+        assert first.seen is not None
+
+        again = proof_of(scenario, stage)
+        assert again.seen is not None
+        assert not again.passed
+        assert again.seen.client.ending is first.seen.client.ending
+
+
+# -- what is wrong with a scenario is told ---------------------------------------------
+
+USED = ALL["challenge-used"]
+
+
+def test_tells_of_a_cure_that_does_not_work() -> None:
+    result = play(replace(USED, apply_the_cure=nothing))
+    assert (result.passed, result.verdict) == (False, "cure did not work")
+    (finding,) = [finding for finding in result.steps[-1].findings if not finding.ok]
+    assert finding.what == "the attempt succeeds"
+    assert finding.seen.startswith("no: refused by the server")
+
+
+def test_tells_of_a_failure_that_does_not_appear_and_does_not_go_on() -> None:
+    result = play(replace(USED, set_the_stage=nothing))
+    assert (result.passed, result.verdict) == (False, "failure not reproduced")
+    assert [step.phase for step in result.steps] == ["stage", "symptom"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"refused_by": "challenge-unknown"}, {"events": (28,)}, {"hresult": 0x80070057}, {"iis": None}]
+)
+def test_tells_of_a_failure_that_is_not_exactly_as_expected(change: dict[str, object]) -> None:
+    result = play(replace(USED, failure=replace(USED.failure, **change)))  # type: ignore[arg-type]
+    assert result.verdict == "failure not reproduced"
+    assert len([finding for finding in result.steps[-1].findings if not finding.ok]) == 1
+
+
+def test_tells_of_a_certificate_that_was_issued_and_cannot_be_used() -> None:
+    def cure(stage: Stage) -> None:
+        """A new password is given, and the CRL taken away."""
+        USED.apply_the_cure(stage)
+        stage.lab.published_file(stage.lab.world.authority.locations.crl_file).unlink()
+
+    result = play(replace(USED, apply_the_cure=cure, settings={"pki": {"ocsp": {"enabled": False}}}))
+    assert result.verdict == "cure did not work"
+    assert {finding.what for finding in result.steps[-1].findings if not finding.ok} == {
+        "its certificate chains to",
+        "revocation of certificate and issuing CA",
+    }
+
+
+def test_tells_of_something_else_that_is_not_proved() -> None:
+    def two(_: Stage, __: object) -> Iterator[Finding]:
+        yield Finding(what="certificates", expected="1", seen="2")
+
+    result = play(replace(USED, also_proves=two))
+    assert (result.passed, result.verdict) == (False, "cure did not work")
+
+
+def test_tells_what_kept_a_scenario_from_being_carried_out() -> None:
+    def stumble(stage: Stage) -> None:
+        """The stage falls down."""
+        stage.device.password = None
+        stage.must_succeed(stage.device.enrol())
+
+    result = play(replace(USED, set_the_stage=stumble))
+    assert (result.passed, result.verdict) == (False, "could not be carried out")
+    assert result.trouble.startswith("StageNotSet: refused by the server")
+    assert result.steps == ()
+
+
+def test_settings_that_are_none_keep_only_that_scenario_from_being_carried_out() -> None:
+    result = play(replace(USED, settings={"scep": {"no-such-setting": 1}}))
+    assert result.verdict == "could not be carried out"
+    assert "no-such-setting" in result.trouble
+
+
+# -- the command line ------------------------------------------------------------------
+
+PAIR = ("challenge-used", "challenge-wrong")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["scenario", "run", *arguments])
+
+
+@pytest.fixture
+def uncured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalogue of two, of which the first has a cure that does nothing."""
+    broken = {**{name: ALL[name] for name in PAIR}, PAIR[0]: replace(USED, apply_the_cure=nothing)}
+    monkeypatch.setattr("lab.scenarios.scenarios", lambda: broken)
+
+
+def test_one_scenario_gets_a_report() -> None:
+    done = run("challenge-wrong")
+    assert (done.exit_code, done.stderr) == (0, "")
+    for part in ("The stage", "NDES", "event 29 (Error)", "ndes-lab challenge new", "reproduced and cured"):
+        assert part in done.stdout
+
+
+def test_several_get_a_table_and_a_file_that_ci_reads(tmp_path: Path) -> None:
+    file = tmp_path / "junit.xml"
+    done = run(*PAIR, "--junit", str(file))
+    assert done.exit_code == 0
+    header, first, second, last = done.stdout.splitlines()
+    assert header == "NAME\tRESULT\tSECONDS\tSYMPTOM"
+    assert [line.split("\t")[:2] for line in (first, second)] == [
+        [name, "reproduced and cured"] for name in PAIR
+    ]
+    assert last == "2 of 2 reproduced and cured"
+    cases = ET.parse(file).getroot().findall("testsuite/testcase")
+    assert [case.get("name") for case in cases] == list(PAIR)
+    assert all(float(case.get("time") or 0) > 0 for case in cases)
+
+
+@pytest.mark.usefixtures("uncured")
+def test_all_of_them_run_and_one_that_is_not_cured_is_a_finding(tmp_path: Path) -> None:
+    file = tmp_path / "junit.xml"
+    done = run("--all", "--junit", str(file))
+    assert done.exit_code == 1
+    assert "challenge-used\tcure did not work\t" in done.stdout
+    assert "NOT the attempt succeeds: no: refused by the server" in done.stdout
+    assert done.stdout.endswith("1 of 2 reproduced and cured\n")
+    root = ET.parse(file).getroot()
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("2", "1", "0")
+    (failure,) = root.findall("testsuite/testcase/failure")
+    assert (failure.get("message") or "").startswith("cure did not work: the attempt succeeds: no: refused")
+
+
+@pytest.mark.usefixtures("uncured")
+def test_machines_get_the_same_results_and_status() -> None:
+    done = run("--all", "--json")
+    assert done.exit_code == 1
+    used, wrong = json.loads(done.stdout)
+    assert (used["name"], used["passed"], used["verdict"]) == ("challenge-used", False, "cure did not work")
+    assert (wrong["name"], wrong["passed"]) == ("challenge-wrong", True)
+    assert [step["phase"] for step in wrong["steps"]] == ["stage", "symptom", "cure", "proof"]
+    assert wrong["steps"][1]["client"].startswith("refused: badMessageCheck (1)")
+    assert any("event 29" in line for line in wrong["steps"][1]["server"])
+
+
+@pytest.mark.interop
+def test_xmllint_reads_the_junit_file(tmp_path: Path) -> None:
+    xmllint = require_peer("xmllint")
+    file = tmp_path / "junit.xml"
+    assert run("challenge-wrong", "--junit", str(file)).exit_code == 0
+    query = ("--xpath", "string(/testsuites/testsuite/testcase/@name)")
+    done = subprocess.run([xmllint, *query, file], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "challenge-wrong"
