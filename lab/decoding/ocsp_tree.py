@@ -105,7 +105,7 @@ def _basic(basic: Any) -> Iterable[Node]:
     if responder.name == "by_name":
         yield Node(name="responderID", value=f"byName {name_text(responder.chosen)}")
     else:
-        yield Node(name="responderID", value=f"byKey {core.load(responder.chosen.contents).native.hex()}")
+        yield Node(name="responderID", value=f"byKey {responder.chosen.native.hex()}")
     yield Node(name="producedAt", value=time_text(data["produced_at"].native))
     yield from (_single_response(single) for single in data["responses"])
     yield from _extensions(data["response_extensions"])

@@ -162,7 +162,8 @@ def _explain_der(encoding: bytes, keys: EnvelopeKeys) -> Node:
         return _makers(keys)[kind](encoding)
     except _FAILURES as error:
         why = " ".join(str(error).split()) or type(error).__name__
-        raise NotUnderstood(f"it looks like a {kind} and cannot be read as one: {why}") from error
+        article = "an" if kind[0] in "IO" else "a"
+        raise NotUnderstood(f"it looks like {article} {kind} and cannot be read as one: {why}") from error
 
 
 def _first_tags(encoding: bytes) -> str:
