@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ca.authority import CertificateAuthority
+    from ca.certificates import CertificateInfo
     from ca.keys import PrivateKey
-    from ca.ocsp_credentials import CredentialSource, ResponderCredential
+    from ca.ocsp_credentials import ResponderCredential
     from lab.world import World
 
-_RESPONDERS: WeakKeyDictionary[CertificateAuthority, CredentialSource] = WeakKeyDictionary()
+_RESPONDERS: WeakKeyDictionary[CertificateAuthority, ResponderCredential] = WeakKeyDictionary()
 
 
 def issuing_key(world: World, key_id: bytes | None) -> PrivateKey | None:
@@ -36,17 +37,19 @@ def _key(path: Path, passphrase: bytes) -> PrivateKey:
     return read_key_file(path, passphrase)
 
 
-def responder_credential(world: World, issuer_key_id: str) -> ResponderCredential | None:
-    """Return what OCSP answers about this CA key's certificates are signed with; None for another's.
+def responder_credential(world: World, certificate: CertificateInfo) -> ResponderCredential | None:
+    """Return what goes with the certificate in an OCSP response; None where no CA of this lab issued it.
 
-    Raises as `ca.ocsp_credentials.CredentialSource.current`.
+    Where the responder has meanwhile got another one, that is returned. Raises as
+    `ca.ocsp_credentials.CredentialSource.current`.
     """
-    authority = next((one for one in world.authorities if one.issuer_key_id == issuer_key_id), None)
+    owners = (one for one in world.authorities if one.issuer_key_id == certificate.issuer_key_id)
+    authority = next(owners, None)
     if authority is None:
         return None
-    source = _RESPONDERS.get(authority)
-    if source is None:
-        source = _RESPONDERS[authority] = open_ocsp_credentials(
+    known = _RESPONDERS.get(authority)
+    if known is None or known.certificate.der != certificate.der:
+        known = _RESPONDERS[authority] = open_ocsp_credentials(
             world.folder, world.pki, authority=authority, store=world.store, clock=world.clock
-        )
-    return source.current()
+        ).current()
+    return known

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 BASIC_RESPONSE: Final = "1.3.6.1.5.5.7.48.1.1"
 _NONCE: Final = der.oid("1.3.6.1.5.5.7.48.1.2")
-GOOD: Final = der.implicit(0)
 UNKNOWN: Final = der.implicit(2)
 
 
@@ -70,8 +69,7 @@ class OcspParts:
         """Return the parts of a successful OCSPResponse; raises DerError where it is none."""
         response = der.one(octets, what="OCSPResponse")
         response.element(der.ENUMERATED, "responseStatus")
-        octets = der.one(response.element(0xA0, "responseBytes").content).elements()
-        _, carried = octets
+        _, carried = der.one(response.element(0xA0, "responseBytes").content).elements()
         basic = der.one(carried.content, what="BasicOCSPResponse")
         data = basic.enter(what="tbsResponseData")
         basic.element(der.SEQUENCE, "signatureAlgorithm")
@@ -106,13 +104,13 @@ class OcspParts:
         own = der.sequence(_NONCE, der.octet_string(der.octet_string(nonce)))
         return replace(self, extensions=(own, *others))
 
-    def by(self, certificate: bytes, public_key_der: bytes) -> Self:
+    def by(self, certificates: tuple[bytes, ...], public_key_der: bytes) -> Self:
         """Return the parts in the name of another responder, named by its key (RFC 6960 4.2.1)."""
         reader = der.one(public_key_der)
         reader.element(der.SEQUENCE, "algorithm")
         digest = hashlib.sha1(reader.bits("subjectPublicKey"), usedforsecurity=False).digest()
         return replace(
-            self, responder_id=der.explicit(2, der.octet_string(digest)), certificates=(certificate,)
+            self, responder_id=der.explicit(2, der.octet_string(digest)), certificates=certificates
         )
 
     def sign(self, key: SigningKey, response_type: str = BASIC_RESPONSE) -> bytes:

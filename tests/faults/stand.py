@@ -35,6 +35,7 @@ from lab.trust import (
     X509Certificate,
     build_chain,
 )
+from lab.trust.fetch import Fetched, UrlFetcher
 
 NONCE = bytes(range(16))
 PATIENCE = 1.5  # seconds that a client waits for an answer
@@ -101,6 +102,12 @@ class Side:
         self.pki = pki
         self._keys = keys
 
+    @classmethod
+    def clean_of(cls, other: Side) -> Side:
+        """Return the same lab where nothing is wrong."""
+        lab = other.scep_lab
+        return cls(lab, lab.scep_url, lab.pki_url, other._keys)
+
     # -- octets ------------------------------------------------------------------------
 
     def raw(self, octets: bytes, url: str | None = None, *, patience: float = PATIENCE) -> bytes:
@@ -138,12 +145,13 @@ class Side:
         *,
         challenge: str | None = None,
         name: str = "",
+        subject: bytes = b"",
         csr: dict[str, Any] | None = None,
         **fields: Any,
     ) -> Sent:
         """Send a PKCSReq of the forge's by POST; whatever comes back is returned unread."""
         key = self._keys.fresh()
-        subject = common_name(name or f"device-{os.urandom(4).hex()}")
+        subject = subject or common_name(name or f"device-{os.urandom(4).hex()}")
         certificate = CertificateForge(key=key, subject=subject, serial=b"\x5c" * 16).encode()
         request = CsrForge(
             key=key, subject=subject, challenge=challenge or self.scep_lab.new_challenge(), **(csr or {})
@@ -238,17 +246,43 @@ class StrictClient:
             )
         )
 
-    def judge(self, outcome: Any) -> ChainContext:
-        """Judge an issued certificate with its CRLs, AIA and OCSP, fetched from where it says."""
-        fetcher = HttpUrlFetcher(limits=HttpLimits(timeout=timedelta(seconds=PATIENCE)))
+    def judge(self, outcome: Any, fault: Fault | None = None) -> ChainContext:
+        """Judge an issued certificate with its CRLs, AIA and OCSP, fetched from where it says.
+
+        Where a fault is about one of these, the judge has no other source: CRLs alone, OCSP alone, or no
+        issuer but the one that AIA brings. Else the others would make up for it.
+        """
+        broken = frozenset() if fault is None else fault.operations or frozenset()
+        fetcher: UrlFetcher = HttpUrlFetcher(limits=HttpLimits(timeout=timedelta(seconds=PATIENCE)))
+        if broken == {"OCSP"}:
+            fetcher = _Without(fetcher, frozenset(outcome.certificate.crl_urls))
+        sources = RevocationSources(
+            fetcher=fetcher, entropy=os.urandom, ocsp=not broken & {"CRL", "DeltaCRL"} or "OCSP" in broken
+        )
         return build_chain(
             outcome.certificate,
             anchors=self.anchors,
             at=SystemClock().now(),
-            intermediates=outcome.chain,
-            revocation=RevocationSources(fetcher=fetcher, entropy=os.urandom),
+            intermediates=() if "AIA" in broken else outcome.chain,
+            revocation=sources,
             fetcher=fetcher,
         )
+
+
+class _Without:
+    """A fetcher that does not get at some URLs."""
+
+    def __init__(self, fetcher: UrlFetcher, urls: frozenset[str]) -> None:
+        self._fetcher = fetcher
+        self._urls = urls
+
+    def fetch(self, url: str) -> Fetched:
+        """Return what came of asking ``url``."""
+        return Fetched(url=url, detail="not asked") if url in self._urls else self._fetcher.fetch(url)
+
+    def post(self, url: str, body: bytes, media_type: str) -> Fetched:
+        """Return what came of sending ``body`` to ``url``."""
+        return self._fetcher.post(url, body, media_type)
 
 
 @dataclass(frozen=True, kw_only=True)

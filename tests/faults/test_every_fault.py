@@ -79,7 +79,7 @@ def _succeeds(stand: Stand, url: str, *, tries: int = 1) -> bool:
         return False
     if stand.fault.step is not Step.VERIFY:
         return True
-    return any(stand.strict.judge(outcome).trusted for _ in range(tries))
+    return any(stand.strict.judge(outcome, stand.fault).trusted for _ in range(tries))
 
 
 def _hits(stand: Stand, rule_id: int) -> int:
