@@ -15,7 +15,7 @@ from crl_publisher.app import create_app
 
 from .engine import Ending, Failure, Scenario, Sighting, verify
 from .engine.field import PSPKI, REVOCATION_OFFLINE
-from .engine.staged_lab import quiet_port
+from .engine.staged_lab import quiet_ports
 
 if TYPE_CHECKING:
     from .engine.stage import Stage
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 def set_the_stage(stage: Stage) -> None:
     """The device enrols; its certificate names a web server for CRLs that is down."""
-    stage.lab.restart({"pki": {"public_url": f"http://127.0.0.1:{quiet_port()}"}})
+    (port,) = quiet_ports(1)
+    stage.lab.restart({"pki": {"public_url": f"http://127.0.0.1:{port}"}})
     stage.must_succeed(stage.device.enrol())
 
 

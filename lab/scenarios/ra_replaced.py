@@ -2,9 +2,9 @@
 
 A request is encrypted to the RA's encryption certificate, which the client has from GetCACert. Clients that
 keep it in a file, as sscep does and many scripts do, go on using it after the RA certificates have been
-renewed. NDES opens requests with the key of the present certificate alone: it cannot even read the
-transactionID's content, sends no SCEP reply at all, and writes event 18. The same comes of encrypting to the
-signing certificate or to the CA's.
+renewed. NDES opens requests with the key of the present certificate alone: it cannot read what is asked for,
+sends no SCEP reply at all, and writes event 18. The same comes of encrypting to the signing certificate or to
+the CA's.
 """
 
 from __future__ import annotations

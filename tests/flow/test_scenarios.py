@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -61,6 +64,48 @@ def test_works_before_the_stage_is_set_and_not_again_without_the_cure(scenario: 
         assert again.seen is not None
         assert not again.passed
         assert again.seen.client.ending is first.seen.client.ending
+
+
+TYPED = (
+    "crl-expired",
+    "crl-missing",
+    "crl-stops-issuing",
+    "password-cache-full",
+    "pending-approval",
+    "ra-certificates-expired",
+    "ra-expired-unnoticed",
+    "ra-of-old-ca",
+    "ra-without-eku",
+)
+"""Scenarios whose whole cure is typed at the running lab."""
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_cure_works_as_it_is_typed_at_the_running_lab(name: str) -> None:
+    scenario = ALL[name]
+    with Stage(scenario, StandingClock()) as stage:
+        scenario.set_the_stage(stage)
+        assert symptom_of(scenario, stage).passed
+        for line in scenario.at_the_lab:
+            program, *words = line.split()
+            assert program == "ndes-lab"
+            done = CliRunner().invoke(main, words, env={"NDES_LAB_ADMIN_URL": stage.lab.running.admin_url})
+            finds = words[-1] in {"health", "list"}  # they end with 1 when something is wrong
+            assert done.exit_code <= finds, done.output
+        proof = proof_of(scenario, stage)
+    assert proof.passed, [finding for finding in proof.findings if not finding.ok]
+
+
+@pytest.mark.parametrize(
+    "name", ["challenge-wrong", "http-404-pkiclient", "server-timeout", "crl-unreachable"]
+)
+def test_leaves_no_thread_and_no_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    threads = set(threading.enumerate())
+    assert play(ALL[name]).passed
+    gc.collect()  # an unclosed socket or database would warn here, and warnings are errors
+    assert set(threading.enumerate()) == threads
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- what is wrong with a scenario is told ---------------------------------------------

@@ -46,9 +46,10 @@ class StagedLab:
     def __init__(self, settings: Mapping[str, Any], clock: Clock) -> None:
         self.clock = LabClock(clock)
         self.witness = Witness()
-        ports = {"port": quiet_port(), "pki_port": quiet_port()}
+        scep, pki = quiet_ports(2)
         self._settings = merged(
-            {"server": ports, "admin": {"port": 0}, "alerts": {"enabled": False}}, settings
+            {"server": {"port": scep, "pki_port": pki}, "admin": {"port": 0}, "alerts": {"enabled": False}},
+            settings,
         )
         LabSettings.model_validate(self._settings)
         self._undo = contextlib.ExitStack()
@@ -159,16 +160,19 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return found
 
 
-def quiet_port() -> int:
-    """Return a free port that stays free while a lab restarts.
+def quiet_ports(count: int) -> tuple[int, ...]:
+    """Return free ports that stay free while a lab restarts.
 
-    It is below those that systems give to outgoing connections (Linux: from 32768, RFC 6335: from 49152),
-    and it is asked for by number, because a listener on "any" port leaves its connections in TIME_WAIT in
+    They are below those that systems give to outgoing connections (Linux: from 32768, RFC 6335: from 49152),
+    and they are asked for by number, because a listener on "any" port leaves its connections in TIME_WAIT in
     the way of the next one.
     """
-    for _ in range(100):
+    found: list[int] = []
+    for _ in range(100 * count):
         port = 20_000 + int.from_bytes(os.urandom(2), "big") % 12_000
         with socket.socket() as attempt, contextlib.suppress(OSError):
             attempt.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no free port between 20000 and 32000 on 127.0.0.1")
+            found = list(dict.fromkeys([*found, port]))
+        if len(found) == count:
+            return tuple(found)
+    raise OSError(f"no {count} free ports between 20000 and 32000 on 127.0.0.1")
