@@ -262,14 +262,17 @@ class FaultEngine:
         tools = Tools(world=self._world, circumstances=circumstances, nth=nth, memory=memory, wait=self.wait)
         read = chosen.read_parameters(parameters)
         noted = AppliedFault(fault_id=chosen.id, rule_id=rule_id, parameters=read)
-        circumstances.applied.append(noted)  # before: a fault may leave by an exception
+        already = noted in circumstances.applied  # as where a clock is read again and again
+        if not already:
+            circumstances.applied.append(noted)  # before: a fault may leave by an exception
         try:
             bent: _Value = chosen.apply(value, tools, read)
         except Unavailable as error:
             circumstances.unavailable = f"{chosen.id} cannot be had here: {error}"
             bent = value
         if bent is value:
-            circumstances.applied.remove(noted)
+            if not already:
+                circumstances.applied.remove(noted)
             return value
         with self._lock:
             counted, _ = self._applied.pop(key, (0, memory))

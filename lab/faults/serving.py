@@ -13,6 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
+from werkzeug.http import http_date
+
 from lab.lab_clock import BadTime, read_offset
 from lab.listeners import RAW_CONNECTION_KEY
 from lab.recorded import AppliedFault, RecordedAnswer, RecordedExchange, RecordedRequest
@@ -88,6 +90,7 @@ class Served:
             answer = self._engine.bend(answer)
             if circumstances.applied and self._settings.header:
                 answer = _named(answer, circumstances)
+            answer = self._dated(answer, circumstances)
             self._keep(asked, body, circumstances, answer, time.perf_counter() - begin)
             if answer.delivery is not None:
                 connection = cast("RawConnection", environ[RAW_CONNECTION_KEY])
@@ -163,6 +166,16 @@ class Served:
                 close()
         status, _, reason = started[0][0].partition(" ")
         return HttpAnswer(status=int(status), reason=reason, headers=tuple(started[0][1]), body=body)
+
+    def _dated(self, answer: HttpAnswer, circumstances: Circumstances) -> HttpAnswer:
+        """Return the answer with a Date by the lab's clock where that is not the machine's (RFC 9110 6.6.1).
+
+        Expires and thisUpdate go by it as well; a cache would reckon with two clocks otherwise.
+        """
+        moved = self._clock.offset or circumstances.time_shift
+        if not moved or answer.header("Date") is not None:
+            return answer
+        return answer.with_header("Date", http_date(self._clock.now() + circumstances.time_shift))
 
     # -- the record --------------------------------------------------------------------
 
