@@ -42,7 +42,7 @@ class Circumstances:
 
     ``operation`` is RFC 8894's name at the SCEP listener; at the PKI listener ``CRL``, ``DeltaCRL``, ``AIA``
     or ``OCSP``. ``path`` is without a leading ``/fault/<id>``. ``message_type`` is RFC 8894's name.
-    ``unavailable`` says why a fault that was to be applied cannot be had, and is the answer then.
+    ``unavailable`` is the answer, status and text, where a fault was to be applied and cannot be had.
     ``csr`` is the PKCS#10 that is asked with, ``finish`` what a fault that has the request refused does to the
     reply before it is signed.
     """
@@ -58,7 +58,7 @@ class Circumstances:
     subject: str | None = None
     csr: bytes | None = None
     finish: Callable[[SigningDraft], SigningDraft] | None = None
-    unavailable: str | None = None
+    unavailable: tuple[int, str] | None = None
     pinned: Pinned | None = None
     time_shift: timedelta = timedelta(0)
     exchange: Exchange | None = None

@@ -267,8 +267,9 @@ class FaultEngine:
             circumstances.applied.append(noted)  # before: a fault may leave by an exception
         try:
             bent: _Value = chosen.apply(value, tools, read)
-        except Unavailable as error:
-            circumstances.unavailable = f"{chosen.id} cannot be had here: {error}"
+        except (Unavailable, BadParameter) as error:
+            status = 503 if isinstance(error, Unavailable) else 404  # as for parameters that are no such type
+            circumstances.unavailable = status, f"{chosen.id}: {error}"
             bent = value
         if bent is value:
             if not already:

@@ -86,7 +86,7 @@ class Served:
         with answering(circumstances):
             answer = answer or self._ask(asked, circumstances)
             if circumstances.unavailable is not None:
-                answer = _plain(503, circumstances.unavailable)
+                answer = _plain(*circumstances.unavailable)
             answer = self._engine.bend(answer)
             if circumstances.applied and self._settings.header:
                 answer = _named(answer, circumstances)

@@ -14,8 +14,8 @@ from ca.certificates import TbsCertificate, read_certificate
 from ca.folders import to_pem
 from ca.names import build_name
 from lab.faults.bags import is_issuing, is_ra, is_root, with_certificates, with_each, with_only
-from lab.faults.minting import altered, foreign_key, signed, with_issuer, with_key
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.minting import altered, foreign_key, signed, with_issuer, with_key, within
+from lab.faults.registry import BadParameter, ClientMust, Seam, Step, fault
 from lab.faults.values import CaCertificatesAnswer
 from scep_server.ca_certificates import CA_CERT, CA_RA_CERT
 from scep_server.protocol.contents import encode_certs_only
@@ -215,7 +215,7 @@ def extra_certificates(
     usages = (extensions.KeyUsage.DIGITAL_SIGNATURE, extensions.KeyUsage.KEY_ENCIPHERMENT)
     ra = tools.lab.registration_authority.signing
     strangers = []
-    for number in range(min(max(count, 1), _MOST)):
+    for number in range(within("count", count, 1, _MOST)):
         name = build_name(f"CN=Stranger {number + 1}")
         tbs = TbsCertificate(
             serial_number=number + 1,
@@ -396,8 +396,9 @@ def wrong_content_type(
     Static files behind a web server. ``content_type`` is which.
     """
     del tools
-    changed = "".join(character for character in content_type if character.isprintable())
-    return replace(answer, content_type=changed)
+    if not (content_type.isascii() and content_type.isprintable() and content_type.strip()):
+        raise BadParameter(f"content_type is {content_type!a}, expected printable ASCII")
+    return replace(answer, content_type=content_type.strip())
 
 
 @fault(

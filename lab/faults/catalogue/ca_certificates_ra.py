@@ -18,6 +18,7 @@ from lab.faults.minting import (
     foreign_key,
     issuing_key,
     not_begun,
+    purpose_of,
     root_key,
     with_extension,
     with_issuer,
@@ -129,7 +130,7 @@ def ra_for_another_purpose(
 
     ``purpose`` is the OID. SCEP names no purpose for an RA, so a client may not care.
     """
-    usage = extensions.extended_key_usage((purpose,))
+    usage = purpose_of(purpose)
 
     def change(tbs: TbsCertificate) -> TbsCertificate:
         return with_extension(without_extensions(tbs, oids.MS_APPLICATION_POLICIES), usage)

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ca import der, names
-from lab.faults.minting import ended, foreign_key, weak_public_key, with_key
-from lab.faults.registry import ClientMust, Seam, fault
+from lab.faults.minting import ended, foreign_key, weak_public_key, with_key, within
+from lab.faults.registry import BadParameter, ClientMust, Seam, fault
 from lab.faults.values import DraftCertificate
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def weak_key(draft: DraftCertificate, tools: Tools, *, bits: int = 1024) -> Draf
     """The certificate is for an RSA key of 1024 bits.
 
     A key is as long as it is, so that this is another key than the client's, too: what an attacker would
-    like to have certified in its stead, having the private half. ``bits`` is how long, from 1024 on.
+    like to have certified in its stead, having the private half. ``bits`` is how long, 1024 to 2048.
     """
     del tools
     return replace(draft, tbs=with_key(draft.tbs, weak_public_key(bits)))
@@ -94,7 +94,10 @@ def for_another_subject(
     little use for another. ``subject`` is RFC 4514 text.
     """
     del tools
-    return _changed(draft, subject_der=names.build_name(subject))
+    try:
+        return _changed(draft, subject_der=names.build_name(subject))
+    except names.BadName as error:
+        raise BadParameter(f"subject: {error}") from error
 
 
 @fault(
@@ -215,7 +218,7 @@ def not_yet_valid(draft: DraftCertificate, tools: Tools, *, hours: float = 9.0) 
     The device's clock is behind, as Windows is by up to 9 hours during its first setup, or the CA does not
     date back.
     """
-    not_before = _now(tools) + timedelta(hours=min(max(hours, 0.01), 1e5))
+    not_before = _now(tools) + timedelta(hours=within("hours", hours, 0.01, 100_000.0))
     length = draft.tbs.not_after - draft.tbs.not_before
     return replace(draft, tbs=replace(draft.tbs, not_before=not_before, not_after=not_before + length))
 
@@ -235,7 +238,7 @@ def too_short(draft: DraftCertificate, tools: Tools, *, seconds: int = 60) -> Dr
     used. ``seconds`` is how long; 0 is one instant.
     """
     not_before = _now(tools)
-    life = timedelta(seconds=min(max(seconds, 0), 10**9))
+    life = timedelta(seconds=within("seconds", seconds, 0, 10**9))
     return replace(draft, tbs=replace(draft.tbs, not_before=not_before, not_after=not_before + life))
 
 
@@ -252,7 +255,7 @@ def outlives_ca(draft: DraftCertificate, tools: Tools, *, days: int = 365) -> Dr
     Path validation looks at each certificate at the present time, so that it is good for now; from the CA's
     end on nobody can verify it. ``days`` is how much longer it lives.
     """
-    end = tools.lab.authority.certificate.not_after + timedelta(days=min(max(days, 1), 10**6))
+    end = tools.lab.authority.certificate.not_after + timedelta(days=within("days", days, 1, 10**6))
     return _changed(draft, not_after=end)
 
 
@@ -304,7 +307,7 @@ def huge_serial(draft: DraftCertificate, tools: Tools, *, octets: int = 40) -> D
 
     Digests used for numbers. ``octets`` is how long, at most 1024.
     """
-    length = min(max(octets, 21), _LONGEST_SERIAL)
+    length = within("octets", octets, 21, _LONGEST_SERIAL)
     head, tail = b"\x5a", draft.tbs.serial_number.to_bytes(20, "big", signed=True)
     filling = tools.lab.entropy(length - 21)
     return _changed(draft, serial_number=int.from_bytes(head + filling + tail, "big"))

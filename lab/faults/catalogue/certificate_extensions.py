@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from ca import der, extensions, oids
 from ca.extensions import Extension, KeyUsage
-from lab.faults.minting import foreign_key, with_extension, without_extensions
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.minting import foreign_key, purpose_of, with_extension, without_extensions
+from lab.faults.registry import BadParameter, ClientMust, Seam, Step, fault
 from lab.faults.values import DraftCertificate
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def wrong_extended_key_usage(
     """
     del tools
     tbs = without_extensions(draft.tbs, oids.MS_APPLICATION_POLICIES)
-    return _with(draft, with_extension(tbs, extensions.extended_key_usage((purpose,))))
+    return _with(draft, with_extension(tbs, purpose_of(purpose)))
 
 
 @fault(
@@ -172,7 +172,9 @@ def foreign_alternative_name(
     Two requests mixed up, or a default of the CA's. ``dns`` is the name.
     """
     del tools
-    name = extensions.GeneralName(2, dns.encode("ascii", "replace"), dns)
+    if not (dns.isascii() and dns.isprintable() and dns):
+        raise BadParameter(f"dns is {dns!a}, expected printable ASCII")
+    name = extensions.GeneralName(2, dns.encode(), dns)
     return _with(draft, with_extension(draft.tbs, extensions.subject_alt_name([name])))
 
 
