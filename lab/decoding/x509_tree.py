@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from asn1crypto import core, crl, csr, x509
 
-from ca import oids
+from ca import der, oids
 from lab.trust.certificates import name_text
 from lab.trust.render import serial_hex
 
@@ -25,9 +25,9 @@ _EXTENSION_REQUESTS: Final = frozenset(
 )
 
 
-def certificate_node(der: bytes, label: str = "certificate") -> Node:
+def certificate_node(octets: bytes, label: str = "certificate") -> Node:
     """Return a certificate (RFC 5280 4.1)."""
-    certificate = x509.Certificate.load(der, strict=True)
+    certificate = x509.Certificate.load(octets, strict=True)
     tbs = certificate["tbs_certificate"]
     validity = tbs["validity"]
     return Node(
@@ -44,7 +44,7 @@ def certificate_node(der: bytes, label: str = "certificate") -> Node:
             *extension_nodes(tbs["extensions"]),
             algorithm(certificate["signature_algorithm"], "signatureAlgorithm"),
             Node(name="signatureValue", value=certificate["signature_value"].native.hex()),
-            *_fingerprints(der),
+            *_fingerprints(octets),
         ),
     )
 
@@ -59,10 +59,10 @@ def reason_name(word: str) -> str:
     return {"ca_compromise": "cACompromise", "aa_compromise": "aACompromise"}.get(word) or _camel(word)
 
 
-def _fingerprints(der: bytes) -> Iterable[Node]:
-    yield Node(name="SHA-256 fingerprint", value=hashlib.sha256(der).hexdigest())
-    yield Node(name="SHA-1 thumbprint", value=hashlib.sha1(der, usedforsecurity=False).hexdigest())
-    yield Node(name="MD5 fingerprint", value=hashlib.md5(der, usedforsecurity=False).hexdigest())
+def _fingerprints(octets: bytes) -> Iterable[Node]:
+    yield Node(name="SHA-256 fingerprint", value=hashlib.sha256(octets).hexdigest())
+    yield Node(name="SHA-1 thumbprint", value=hashlib.sha1(octets, usedforsecurity=False).hexdigest())
+    yield Node(name="MD5 fingerprint", value=hashlib.md5(octets, usedforsecurity=False).hexdigest())
 
 
 def public_key_node(info: Any) -> Node:
@@ -177,9 +177,9 @@ def general_name(name: Any) -> Node:
     return Node(name=label, value=str(name.native))
 
 
-def request_node(der: bytes, label: str = "certificate request (PKCS#10)") -> Node:
+def request_node(octets: bytes, label: str = "certificate request (PKCS#10)") -> Node:
     """Return a CertificationRequest (RFC 2986)."""
-    request = csr.CertificationRequest.load(der, strict=True)
+    request = csr.CertificationRequest.load(octets, strict=True)
     info = request["certification_request_info"]
     return Node(
         name=label,
@@ -198,10 +198,10 @@ def request_node(der: bytes, label: str = "certificate request (PKCS#10)") -> No
 def _request_attribute(attribute: Any) -> Node:
     dotted = attribute["type"].dotted
     label = oid_text(dotted)
-    values = [core.load(value.dump()) for value in attribute["values"]]
-    if dotted == oids.CHALLENGE_PASSWORD:
+    values = [core.load(element.raw) for element in der.one(attribute["values"].dump(), der.SET).elements()]
+    if dotted == oids.CHALLENGE_PASSWORD and values:
         return Node(name=label, value=str(values[0].native), note=type(values[0]).__name__)
-    if dotted in _EXTENSION_REQUESTS:
+    if dotted in _EXTENSION_REQUESTS and values:
         asked = x509.Extensions.load(values[0].dump())
         return Node(name=label, children=tuple(extension_nodes(asked)))
     shown = tuple(generic(value, "value") for value in values)
@@ -210,9 +210,9 @@ def _request_attribute(attribute: Any) -> Node:
     return Node(name=label, children=shown)
 
 
-def crl_node(der: bytes, label: str = "certificate revocation list") -> Node:
+def crl_node(octets: bytes, label: str = "certificate revocation list") -> Node:
     """Return a CRL (RFC 5280 5.1); of its entries the first twenty."""
-    revocations = crl.CertificateList.load(der, strict=True)
+    revocations = crl.CertificateList.load(octets, strict=True)
     tbs = revocations["tbs_cert_list"]
     entries = tbs["revoked_certificates"]
     count = len(entries) if entries else 0
@@ -229,7 +229,7 @@ def crl_node(der: bytes, label: str = "certificate revocation list") -> Node:
             Node(name="revokedCertificates", value=str(count), children=tuple(_entries(entries, count))),
             algorithm(revocations["signature_algorithm"], "signatureAlgorithm"),
             Node(name="signatureValue", value=revocations["signature"].native.hex()),
-            *_fingerprints(der),
+            *_fingerprints(octets),
         ),
     )
 
