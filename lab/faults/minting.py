@@ -126,13 +126,14 @@ class WithDigest(_Borrowed):
 
     @property
     def signature_algorithm_der(self) -> bytes:
-        """The AlgorithmIdentifier of `sign`."""
+        """The AlgorithmIdentifier of `sign`; raises Unavailable where the key has no such signature."""
         if self.hash_name == "md5":
+            _sign_md5(self.key, b"")  # or it would turn out too late, with the certificate half made
             return der.sequence(der.oid(_MD5_WITH_RSA), der.null())
         return self.key.signature_algorithm(self.hash_name)
 
     def sign(self, data: bytes, hash_name: str | None = None) -> bytes:
-        """Return the signature over ``data``; raises Unavailable where the key has no such signature."""
+        """Return the signature over ``data``."""
         name = hash_name or self.hash_name
         return _sign_md5(self.key, data) if name == "md5" else self.key.sign(data, name)
 
