@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ from forge.certificates import CertificateForge, common_name, read_certificate
 from forge.csr import CsrForge
 from forge.envelope import Envelope, KeyTransport
 from forge.keys import Key, KeyPool
-from forge.message import CERT_POLL, PKCS_REQ, PkiMessage, transaction_id_of
+from forge.message import CERT_POLL, PKCS_REQ, RENEWAL_REQ, PkiMessage, transaction_id_of
 
 from ca.clock import SystemClock
+from faults.evidence import Transport
 from lab.client import CaTrust, HttpTransport, Patience, ScepClient
-from lab.client.orders import Order
-from lab.client.requests import parse_alternative_name, parse_subject
+from lab.client.capabilities import Preferences
+from lab.client.orders import Identity, Order
+from lab.client.requests import parse_subject
 from lab.faults.engine import FaultEngine, path_of
 from lab.faults.registry import Fault
 from lab.http_exchange import HttpLimits
@@ -96,8 +98,11 @@ def fault_url(scep_lab: ScepLab, fault_id: str) -> str:
 class Side:
     """A lab as seen from one SCEP URL; ``pki`` is the base of CRLs, AIA and OCSP, without a slash."""
 
-    def __init__(self, scep_lab: ScepLab, url: str, pki: str, keys: KeyPool) -> None:
+    def __init__(
+        self, scep_lab: ScepLab, url: str, pki: str, keys: KeyPool, fields: dict[str, str] | None = None
+    ) -> None:
         self.scep_lab = scep_lab
+        self.fields = fields or {}  # HTTP header fields of every PKIOperation
         self.url = url
         self.pki = pki
         self._keys = keys
@@ -165,9 +170,16 @@ class Side:
         names = asn1.seq(read_certificate(self._ra(0x80)).subject, sent.subject)
         return self._send(sent.key, sent.certificate, sent.subject, names, CERT_POLL, {})
 
+    def renew(self, sent: Sent, certificate: bytes) -> Sent:
+        """Renew what was issued, with the same key, by a RenewalReq that its certificate signs."""
+        key = sent.key
+        request = CsrForge(key=key, subject=sent.subject, challenge=self.scep_lab.new_challenge())
+        ids = {"transaction_id": os.urandom(16).hex()}
+        return self._send(key, certificate, sent.subject, request.encode(), RENEWAL_REQ, ids)
+
     def again(self, sent: Sent) -> Sent:
         """Send the very same octets again."""
-        response = wire.post(self.url, sent.message)
+        response = wire.post(self.url, sent.message, fields=self.fields)
         return Sent(**{**_fields(sent), "response": response})
 
     def _send(
@@ -191,7 +203,7 @@ class Side:
             **fields,
         ).encode()
         return Sent(
-            response=wire.post(self.url, message),
+            response=wire.post(self.url, message, fields=self.fields),
             key=key,
             certificate=certificate,
             subject=subject,
@@ -211,9 +223,10 @@ def _fields(sent: Sent) -> dict[str, Any]:
 class StrictClient:
     """The lab's own client with the lab's root, and its judge of issued certificates."""
 
-    def __init__(self, scep_lab: ScepLab, keys: KeyPool) -> None:
+    def __init__(self, scep_lab: ScepLab, keys: KeyPool, transport: Transport = "auto") -> None:
         self.scep_lab = scep_lab
         self._keys = keys
+        self._transport = transport
         self.slept: list[timedelta] = []
         root = X509Certificate.read(scep_lab.world.root.der)
         self.anchors = TrustAnchors.of([root], origin="the lab's root")
@@ -232,18 +245,27 @@ class StrictClient:
             entropy=os.urandom,
             sleep=self.slept.append,
             patience=Patience(polls=5),
+            preferences=Preferences(transport=self._transport),
         )
 
     def enrol(self, url: str) -> object:
         """Enrol; return the client's outcome; raises ClientError."""
+        return self.client(url).enrol(self._order())
+
+    def renew(self, first_url: str, url: str) -> object:
+        """Enrol at one URL and renew at the other; return what became of that; raises ClientError."""
+        order = self._order()
+        first: Any = self.client(first_url).enrol(order)
+        held = Identity.of(first.certificate.der, order.key)
+        again = replace(self._order(), subject_der=order.subject_der, renewal_of=held)
+        return self.client(url).enrol(again)
+
+    def _order(self) -> Order:
         key = self._keys.fresh()
-        return self.client(url).enrol(
-            Order(
-                key=load_pem_private_key(key.pem, password=None),  # type: ignore[arg-type]
-                subject_der=parse_subject(f"CN=strict-{os.urandom(4).hex()},O=Stand"),
-                alternative_names=(parse_alternative_name("dns:strict.example"),),
-                challenge_password=self.scep_lab.new_challenge(),
-            )
+        return Order(
+            key=load_pem_private_key(key.pem, password=None),  # type: ignore[arg-type]
+            subject_der=parse_subject(f"CN=strict-{os.urandom(4).hex()}"),
+            challenge_password=self.scep_lab.new_challenge(),
         )
 
     def judge(self, outcome: Any, fault: Fault | None = None) -> ChainContext:
