@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ca import der, oids
+from ca.extensions import KeyUsage
+from ca.folders import PkiUnreadable, pem_certificate
 
 from .conformance import (
     ConformingCertRep,
@@ -16,6 +18,7 @@ from .conformance import (
     expect,
     expect_equal,
 )
+from .journal_assertions import assert_issued, assert_pending, assert_refused, assert_retried
 from .trust import CertificateRevocationList, TrustAnchors, X509Certificate, build_chain
 from .trust.revocation import RevocationSources
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from .scep_lab import ScepLab
     from .trust import ChainContext
 
 __all__ = [
@@ -30,7 +34,13 @@ __all__ = [
     "assert_certificate_answers_request",
     "assert_certrep_conforms",
     "assert_chain_verifies",
+    "assert_chains_to_root",
     "assert_degenerate",
+    "assert_issued",
+    "assert_key_usage",
+    "assert_pending",
+    "assert_refused",
+    "assert_retried",
     "assert_revoked",
 ]
 
@@ -56,6 +66,46 @@ def assert_chain_verifies(
         f"{'; '.join(context.explanations)}; {context.hresult} (RFC 5280 6.1)",
     )
     return context
+
+
+def assert_chains_to_root(certificate: bytes | str, scep_lab: ScepLab) -> ChainContext:
+    """Assert that a certificate, DER or PEM, is one of the lab's, valid now by its clock, and not revoked.
+
+    "Not revoked" is what the CRLs say that the lab publishes at this moment.
+    """
+    world = scep_lab.world
+    files = (file for file in world.publication.files() if file.name.endswith(".crl"))
+    return assert_chain_verifies(
+        _der(certificate),
+        anchors=[world.root.der],
+        intermediates=[issuing.der for issuing in world.issuing_certificates],
+        crls=[file.content for file in files if not file.name.endswith("+.crl")],
+        at=world.clock.now(),
+        usage=None,
+    )
+
+
+def assert_key_usage(certificate: bytes | str, *expected: str) -> None:
+    """Assert that a certificate, DER or PEM, is for exactly these key usages (RFC 5280 4.2.1.3).
+
+    They are named as in the RFC: ``digitalSignature``, ``keyEncipherment``.
+    """
+    names = {usage.name.lower(): usage.rfc_name for usage in KeyUsage}
+    unknown = sorted(set(expected) - set(names.values()))
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: no key usage, expected of {', '.join(names.values())}")
+    found = X509Certificate.read(_der(certificate)).key_usage or frozenset()
+    expect_equal("keyUsage", sorted(names[one] for one in found), sorted(expected), "RFC 5280 4.2.1.3")
+
+
+def _der(certificate: bytes | str) -> bytes:
+    octets = certificate.encode() if isinstance(certificate, str) else certificate
+    if not octets.lstrip().startswith(b"-----"):
+        return octets
+    try:
+        return pem_certificate(octets)
+    except PkiUnreadable as error:
+        raise AssertionError(f"the certificate cannot be read: {error}") from error
 
 
 def assert_revoked(
