@@ -57,7 +57,7 @@ SCENARIO = Scenario(
     ),
     set_the_stage=set_the_stage,
     apply_the_cure=apply_the_cure,
-    at_the_lab=("ndes-lab health",),
+    at_the_lab=("ndes-lab fault list --rules", "ndes-lab fault clear"),
     on_windows=(
         "On the CA: Start-Service certsvc; on NDES: certutil -ping -config CAHOST\\CANAME.",
         "Open RPC (135 and the dynamic ports) and SMB from NDES to the CA.",

@@ -19,22 +19,19 @@ from scep_server.protocol.messages import MessageType
 
 from .engine import Ending, Failure, Finding, Scenario, Seen, Sighting, verify
 from .engine.field import LEARN_PROFILE, PSCE, UNCONFIRMED
-from .engine.templates import DEVICE_TEMPLATE, TEMPLATE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .engine.stage import Stage
 
-SHORT_LIVED = 'validity_period = "90 Days"\nrenewal_period = "18 Days"\n' + DEVICE_TEMPLATE
 LEFT_AT_THRESHOLD = 0.2  # of the lifetime
 A_DAY = timedelta(days=1)
 
 
 def set_the_stage(stage: Stage) -> None:
     """The device gets a certificate for 90 days and is switched off for 91."""
-    stage.lab.write_template(TEMPLATE_NAME, SHORT_LIVED)
-    stage.lab.restart({"ndes": {"GeneralPurposeTemplate": TEMPLATE_NAME}})
+    stage.change_template(validity_period="90 Days", renewal_period="18 Days")
     stage.must_succeed(stage.device.enrol())
     _wait(stage, 91 * A_DAY)
 

@@ -68,6 +68,7 @@ SCENARIO = Scenario(
         "ndes-lab enroll http://127.0.0.1:8080/scep --ca-file root.pem --subject CN=device "
         "--challenge-file challenge.txt --out device  # the same command again goes on",
         "ndes-lab cert list --subject device",
+        "ndes-lab fault clear  # where a rule has lost it",
     ),
     on_windows=(
         "Nothing on the server: the device repeats by itself, at the latest at its next synchronization.",

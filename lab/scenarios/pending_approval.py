@@ -14,18 +14,14 @@ from ca.records import RequestStatus
 
 from .engine import Ending, Failure, Scenario, Sighting
 from .engine.field import LEARN_PROFILE, PSCE_PENDING
-from .engine.templates import DEVICE_TEMPLATE, TEMPLATE_NAME
 
 if TYPE_CHECKING:
     from .engine.stage import Stage
 
-APPROVAL = "[issuance_requirements]\nca_certificate_manager_approval = true\n"
-
 
 def set_the_stage(stage: Stage) -> None:
-    """The template that NDES is configured with asks for a certificate manager's approval."""
-    stage.lab.write_template(TEMPLATE_NAME, DEVICE_TEMPLATE + APPROVAL)
-    stage.lab.restart({"ndes": {"GeneralPurposeTemplate": TEMPLATE_NAME}})
+    """The template is changed to ask for a certificate manager's approval."""
+    stage.change_template(manager_approval=True)
 
 
 def apply_the_cure(stage: Stage) -> None:

@@ -16,30 +16,22 @@ from scep_server.protocol.messages import FailInfo
 
 from .engine import Ending, Failure, Scenario, Sighting
 from .engine.field import INFERRED, NDES_LOG
-from .engine.templates import DEVICE_TEMPLATE, TEMPLATE_NAME
 
 if TYPE_CHECKING:
     from .engine.stage import Stage
 
+TEAM = "CORP\\Network Team"
+ACCOUNT = "CORP\\svc-ndes"
+
 
 def set_the_stage(stage: Stage) -> None:
     """The template grants Enroll to the network team, and not to the account that NDES runs as."""
-    stage.lab.write_template(
-        TEMPLATE_NAME, f'{DEVICE_TEMPLATE}[security]\nenroll = ["CORP\\\\Network Team"]\n'
-    )
-    stage.lab.restart(
-        {
-            "ndes": {"GeneralPurposeTemplate": TEMPLATE_NAME},
-            "scep": {"endpoints": {"default": {"requester": "CORP\\svc-ndes"}}},
-        }
-    )
+    stage.change_template(enroll=(TEAM,))
 
 
 def apply_the_cure(stage: Stage) -> None:
     """The service account is given Enroll as well."""
-    enroll = '[security]\nenroll = ["CORP\\\\Network Team", "CORP\\\\svc-ndes"]\n'
-    stage.lab.write_template(TEMPLATE_NAME, DEVICE_TEMPLATE + enroll)
-    stage.lab.restart()
+    stage.change_template(enroll=(TEAM, ACCOUNT))
 
 
 SCENARIO = Scenario(
@@ -66,12 +58,13 @@ SCENARIO = Scenario(
     set_the_stage=set_the_stage,
     apply_the_cure=apply_the_cure,
     at_the_lab=(
-        'DIR/templates/DeviceSign.toml: security.enroll = ["CORP\\\\svc-ndes"]',
-        "ndes-lab up --data-dir DIR --profile ndes-2019 --config lab.toml",
+        "ndes-lab template show SCEP-Client-Auth",
+        f"ndes-lab template change SCEP-Client-Auth --enroll '{TEAM}' --enroll '{ACCOUNT}'",
     ),
     on_windows=(
         "certtmpl.msc, the template, Security tab: Read and Enroll for the account of the application pool "
         "SCEP.",
         "Replication and caches take a while: gpupdate /force on the CA, or restart certsvc.",
     ),
+    settings={"scep": {"endpoints": {"default": {"requester": ACCOUNT}}}},
 )

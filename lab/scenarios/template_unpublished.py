@@ -17,7 +17,6 @@ from scep_server.protocol.messages import FailInfo
 
 from .engine import Ending, Failure, Scenario, Sighting
 from .engine.field import LEARN_80094800, NDES_LOG
-from .engine.templates import DEVICE_TEMPLATE, TEMPLATE_NAME
 
 if TYPE_CHECKING:
     from .engine.stage import Stage
@@ -25,14 +24,12 @@ if TYPE_CHECKING:
 
 def set_the_stage(stage: Stage) -> None:
     """The template that NDES is configured with is taken off the CA's list."""
-    stage.lab.write_template(TEMPLATE_NAME, f"published = false\n{DEVICE_TEMPLATE}")
-    stage.lab.restart({"ndes": {"GeneralPurposeTemplate": TEMPLATE_NAME}})
+    stage.change_template(published=False)
 
 
 def apply_the_cure(stage: Stage) -> None:
-    """The template is published, and the CA restarted."""
-    stage.lab.write_template(TEMPLATE_NAME, DEVICE_TEMPLATE)
-    stage.lab.restart()
+    """The template is put on the CA's list again."""
+    stage.change_template(published=True)
 
 
 SCENARIO = Scenario(
@@ -65,8 +62,8 @@ SCENARIO = Scenario(
     set_the_stage=set_the_stage,
     apply_the_cure=apply_the_cure,
     at_the_lab=(
-        "DIR/templates/DeviceSign.toml: published = true",
-        "ndes-lab up --data-dir DIR --profile ndes-2019 --config lab.toml",
+        "ndes-lab template list",
+        "ndes-lab template publish SCEP-Client-Auth",
     ),
     on_windows=(
         "On the CA: certsrv.msc, Certificate Templates, New, Certificate Template to Issue; or "

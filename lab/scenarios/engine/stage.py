@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from lab.admin.models import ChallengeOrder
+from lab.admin.templates import TemplateChange
 from lab.faults.rules import RuleOrder
 from lab.listeners import Listener
+from scep_server.settings import DEFAULT_TEMPLATE
 
 from .device import Device, stocked_key
 from .proxy import ReverseProxy
@@ -94,6 +96,10 @@ class Stage:
         """The reverse proxy that was put up."""
         found: ReverseProxy = self.props["proxy"]
         return found
+
+    def change_template(self, **changes: object) -> None:
+        """Change the template that devices get, as an administrator of the CA would; see `TemplateChange`."""
+        self.lab.desk.templates.change(DEFAULT_TEMPLATE, TemplateChange.model_validate(changes))
 
     def add_fault(self, fault_id: str, **parameters: ParameterValue) -> None:
         """Have this fault applied to each exchange that it is for, until `clear_faults`."""

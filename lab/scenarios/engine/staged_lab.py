@@ -144,12 +144,6 @@ class StagedLab:
         """Return where the web server of CRLs and CA certificates has a file."""
         return self.world.folder.published / name
 
-    def write_template(self, name: str, text: str) -> None:
-        """Write a certificate template in TOML; the CA reads it when it is started."""
-        folder = self.world.folder.templates
-        folder.mkdir(exist_ok=True)
-        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
-
 
 def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with changes in their place, table by table."""
