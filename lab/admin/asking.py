@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,13 +20,15 @@ from .desk import DeskError, DeskRefused, DeskUnavailable, Invalid, NotFound
 from .operation import Otherwise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from .operation import Answered, Operation
 
 _TIMEOUT_SECONDS = 60
+_PROBE_SECONDS = 3
 _ERRORS: dict[int, type[DeskError]] = {
     error.status: error for error in (Invalid, NotFound, DeskRefused, DeskUnavailable)
 }
-PLAIN = {"plain": True}  # serialization context: secrets as they are, for the one they are meant for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +42,24 @@ class Call:
 
 def call_of(
     operation: Operation[Any],
+    path: Mapping[str, object],
     *,
     body: BaseModel | None = None,
     query: BaseModel | None = None,
-    **path: object,
+    secret: Callable[[str], str] = str,
 ) -> Call:
-    """Return the call that an operation comes to; what is as it would be anyway is left out."""
+    """Return the call that an operation comes to; what is as it would be anyway is left out.
+
+    ``secret`` returns what stands for a secret of the body; the secret itself, unless told otherwise.
+    """
     target = operation.path_of(path)
     if query is not None:
         asked = query.model_dump(mode="json", exclude_defaults=True)
-        words = {
-            name: json.dumps(value) if isinstance(value, bool) else value for name, value in asked.items()
-        }
+        words = {name: json.dumps(one) if isinstance(one, bool) else one for name, one in asked.items()}
         target += "?" + urlencode(words) if words else ""
-    sent = None if body is None else body.model_dump(mode="json", exclude_defaults=True, context=PLAIN)
+    sent = None
+    if body is not None:
+        sent = body.model_dump(mode="json", exclude_defaults=True, context={"secret": secret})
     return Call(method=operation.method, target=target, body=json.dumps(sent) if sent else None)
 
 
@@ -100,13 +107,22 @@ class HttpAsk:
         **path: object,
     ) -> Answered:
         """Return the operation's answer."""
-        status, content = self._send(call_of(operation, body=body, query=query, **path))
+        status, content = self._send(call_of(operation, path, body=body, query=query))
         if not 200 <= status < 300:
             raise self._error(status, content)
         answer: Any = self._read(operation.shape.answers.get(status), content)
         if status == operation.otherwise:
             answer = Otherwise(status, answer)
         return answer  # type: ignore[no-any-return] # its type is that of the model the operation declares
+
+    def is_anybody_there(self) -> bool:
+        """Tell whether something listens at the URL."""
+        try:
+            port = self._port or {"https": 443}.get(self._scheme, 80)
+            socket.create_connection((self._host, port), timeout=_PROBE_SECONDS).close()
+        except OSError:
+            return False
+        return True
 
     def _read(self, model: type[BaseModel] | None, content: bytes) -> BaseModel | None:
         if model is None:

@@ -32,6 +32,9 @@ class Controls(Protocol):
     def scep_base_url(self) -> str:
         """Scheme, host and port of the SCEP listener."""
 
+    def fault_url(self, fault_id: str) -> str:
+        """Return where a fault is always met, opening that address if it has one of its own."""
+
     def reset(self) -> None:
         """Make the lab as it was when it had just started."""
 

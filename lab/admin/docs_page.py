@@ -133,7 +133,7 @@ def _curl(operation: Operation[Any], with_token: bool) -> str:
         name: example_value(TypeAdapter(wanted).json_schema())
         for name, wanted in operation.shape.path.items()
     }
-    call = call_of(operation, body=operation.example, **path)
+    call = call_of(operation, path, body=operation.example_body)
     return curl_line(call, f'"{URL_VARIABLE}"', token=f"${TOKEN_VARIABLE}" if with_token else None)
 
 

@@ -47,7 +47,8 @@ class FaultView(ApiModel):
     operations: tuple[str, ...] | None = Field(description="Where it is applied; none: wherever it can be")
     parameters: dict[str, ParameterValue] = Field(description="Its parameters with their defaults")
     url: str | None = Field(
-        description="Where a client that enrols always meets it; none where the lab serves no such URLs"
+        description="Where a client that enrols always meets it; none where the lab serves no such URLs, and "
+        "in lists where the fault has a port of its own, which is opened when the fault is shown"
     )
 
     @classmethod

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.faults.engine import path_of
 from lab.faults.registry import UnknownFault, catalogue, find
+from lab.faults.values import Doorway
+from lab.listeners import ListenerError
 
 from .controls import required
-from .desk import NotFound
+from .desk import DeskUnavailable, NotFound
 from .faults import FaultView, RemovedView
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class LocalFaultDesk:
     def catalogue(self, seam: Seam | None = None) -> Sequence[FaultView]:
         """Return all faults, or those of a seam."""
         wanted = (fault for fault in catalogue().values() if seam in (None, fault.seam))
-        return [FaultView.of(fault, self._url(fault)) for fault in wanted]
+        return [FaultView.of(fault, self._listed_url(fault)) for fault in wanted]
 
     def show(self, fault_id: str) -> FaultView:
         """Return one fault."""
@@ -66,7 +67,14 @@ class LocalFaultDesk:
         return required(self._controls).faults
 
     def _url(self, fault: Fault) -> str | None:
-        """Return where a client that can only be given a URL meets a fault."""
+        """Return where a client that enrols always meets a fault, opening its own address if it has one."""
         if self._controls is None or not self._world.settings.faults.urls:
             return None
-        return self._controls.scep_base_url + path_of(fault.id, "/scep")
+        try:
+            return self._controls.fault_url(fault.id)
+        except ListenerError as error:
+            raise DeskUnavailable(f"no address can be opened for {fault.id}: {error}") from error
+
+    def _listed_url(self, fault: Fault) -> str | None:
+        """Return the same, but None where a port would have to be opened."""
+        return None if fault.takes is Doorway else self._url(fault)

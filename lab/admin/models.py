@@ -51,9 +51,9 @@ Selector = Annotated[
 
 
 def _shown(secret: SecretStr, info: SerializationInfo) -> str:
-    """Return a secret as it is where the context says ``plain``, and stars anywhere else."""
-    plain = isinstance(info.context, dict) and info.context.get("plain") is True
-    return secret.get_secret_value() if plain else str(secret)
+    """Return what the context's function ``secret`` makes of a secret, and stars where there is none."""
+    shown = info.context.get("secret") if isinstance(info.context, dict) else None
+    return str(shown(secret.get_secret_value())) if callable(shown) else str(secret)
 
 
 Secret = Annotated[SecretStr, PlainSerializer(_shown, when_used="json")]

@@ -145,7 +145,7 @@ def _parameter(name: str, place: str, schema: Mapping[str, Any], *, required: bo
 def _body(operation: Operation[Any], model: type[BaseModel], schemas: _Schemas) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": schemas.reference(model, "validation")}
     if operation.example is not None:
-        content["example"] = operation.example.model_dump(mode="json", exclude_defaults=True)
+        content["example"] = operation.example
     required = any(field.is_required() for field in model.model_fields.values())
     return {"required": required, "content": {JSON: content}}
 

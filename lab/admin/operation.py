@@ -103,7 +103,7 @@ class Operation(Generic[Answered]):
         media_types: tuple[str, ...],
         headers: Mapping[str, str],
         open_to_all: bool,
-        example: BaseModel | None,
+        example: Mapping[str, object] | None,
     ) -> None:
         self.function = function
         self.method = method
@@ -121,6 +121,12 @@ class Operation(Generic[Answered]):
     def name(self) -> str:
         """Its name in code and OpenAPI (operationId)."""
         return self.function.__name__
+
+    @property
+    def example_body(self) -> BaseModel | None:
+        """The example as a model; raises ValidationError if it is no body that this operation takes."""
+        model = self.shape.body
+        return None if model is None or self.example is None else model.model_validate(self.example)
 
     @property
     def summary(self) -> str:
@@ -203,7 +209,7 @@ class Resource:
         media_types: tuple[str, ...] = (JSON,),
         headers: Mapping[str, str] | None = None,
         open_to_all: bool = False,
-        example: BaseModel | None = None,
+        example: Mapping[str, object] | None = None,
     ) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
         """Return a decorator that makes an operation of a function.
 
@@ -216,7 +222,7 @@ class Resource:
             media_types: what it answers with, the usual one first.
             headers: of every answer that is no error.
             open_to_all: whether it is answered without the token.
-            example: a body for the documentation.
+            example: a body for the documentation, as JSON has it.
 
         """
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .clock_remote import RemoteClockDesk
-from .faults_remote import RemoteFaultDesk
-from .journal_remote import RemoteJournalDesk
 from .models import ChallengeQuery, CrlOrder, CrlQuery, RequestQuery
-from .ndes_remote import RemoteNdesDesk
 from .operation import Otherwise
 from .operations import certificates, challenges, crls, requests
-from .templates_remote import RemoteTemplateDesk
-from .whole_remote import RemoteWholeDesk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +16,9 @@ if TYPE_CHECKING:
     from lab.health.report import HealthReport
 
     from .asking import Ask
+    from .clock_remote import RemoteClockDesk
+    from .faults_remote import RemoteFaultDesk
+    from .journal_remote import RemoteJournalDesk
     from .models import (
         BulkOrder,
         BulkView,
@@ -37,19 +35,58 @@ if TYPE_CHECKING:
         RevocationOrder,
         RevokedView,
     )
+    from .ndes_remote import RemoteNdesDesk
+    from .templates_remote import RemoteTemplateDesk
+    from .whole_remote import RemoteWholeDesk
 
 
 class RemoteDesk:
-    """Has ``ask`` perform the operations."""
+    """Has ``ask`` perform the operations; the desks below it are loaded when they are needed."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self.ndes = RemoteNdesDesk(ask)
-        self.journal = RemoteJournalDesk(ask)
-        self.templates = RemoteTemplateDesk(ask)
-        self.clock = RemoteClockDesk(ask)
-        self.faults = RemoteFaultDesk(ask)
-        self.lab = RemoteWholeDesk(ask)
+
+    @cached_property
+    def ndes(self) -> RemoteNdesDesk:
+        """What can be done about NDES."""
+        from .ndes_remote import RemoteNdesDesk
+
+        return RemoteNdesDesk(self._ask)
+
+    @cached_property
+    def journal(self) -> RemoteJournalDesk:
+        """What can be read of the journal."""
+        from .journal_remote import RemoteJournalDesk
+
+        return RemoteJournalDesk(self._ask)
+
+    @cached_property
+    def templates(self) -> RemoteTemplateDesk:
+        """What can be done about certificate templates."""
+        from .templates_remote import RemoteTemplateDesk
+
+        return RemoteTemplateDesk(self._ask)
+
+    @cached_property
+    def clock(self) -> RemoteClockDesk:
+        """What can be done about the clock."""
+        from .clock_remote import RemoteClockDesk
+
+        return RemoteClockDesk(self._ask)
+
+    @cached_property
+    def faults(self) -> RemoteFaultDesk:
+        """What can be done about faults."""
+        from .faults_remote import RemoteFaultDesk
+
+        return RemoteFaultDesk(self._ask)
+
+    @cached_property
+    def lab(self) -> RemoteWholeDesk:
+        """What can be done about the lab as a whole."""
+        from .whole_remote import RemoteWholeDesk
+
+        return RemoteWholeDesk(self._ask)
 
     @classmethod
     def at(cls, url: str, token: str | None = None) -> RemoteDesk:

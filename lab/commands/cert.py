@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from ca.records import CertificateStatus
+from ca.records import CertificateStatus, RevocationReason
 
-from ._desk import at_the_desk
+from ._desk import at_the_desk, several_times_at_the_desk
 from ._output import json_option, print_fields, print_json, print_rows, text
 
 if TYPE_CHECKING:
@@ -17,18 +17,7 @@ if TYPE_CHECKING:
     from lab.admin import Desk
     from lab.admin.models import CertificateView, RevocationOrder
 
-_REASONS = (
-    "unspecified",
-    "keyCompromise",
-    "cACompromise",
-    "affiliationChanged",
-    "superseded",
-    "cessationOfOperation",
-    "certificateHold",
-    "removeFromCRL",
-    "privilegeWithdrawn",
-    "aACompromise",
-)
+_REASONS = tuple(reason.rfc_name for reason in RevocationReason)
 _DATE = click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"])
 
 
@@ -107,6 +96,41 @@ def show(desk: Desk, certificate: str, pem: bool, as_json: bool) -> None:
         _print(found)
 
 
+@cert.command("issue")
+@click.argument("csr", type=click.File("r", encoding="utf-8", errors="replace"))
+@click.option(
+    "--template",
+    metavar="NAME",
+    default="SCEP-Client-Auth",
+    show_default=True,
+    help="Template to issue under.",
+)
+@click.option(
+    "--requester",
+    metavar="NAME",
+    default="Authenticated Users",
+    show_default=True,
+    help="Principal whose Enroll permission counts.",
+)
+@json_option
+@at_the_desk
+def issue(desk: Desk, csr: TextIO, template: str, requester: str, as_json: bool) -> None:
+    """Issue a certificate for a request (PKCS#10, PEM) without SCEP, and print it; - is standard input.
+
+    Where the template wants a certificate manager's approval the request waits, and exit status is 1.
+    """
+    from lab.admin.models import CertificateOrder, CertificateView
+
+    made = desk.issue_certificate(CertificateOrder(csr=csr.read(), template=template, requester=requester))
+    if as_json:
+        print_json(made.model_dump(mode="json"))
+    elif isinstance(made, CertificateView):
+        click.echo(made.pem, nl=False)
+    if not isinstance(made, CertificateView):
+        click.echo(f"Request {made.id} waits for approval: ndes-lab request approve {made.id}", err=True)
+        click.get_current_context().exit(1)
+
+
 @cert.command("revoke")
 @click.argument("certificate", required=False)
 @click.option("--subject", metavar="NAME", help="The certificate with exactly this subject (RFC 4514).")
@@ -135,7 +159,7 @@ def show(desk: Desk, certificate: str, pem: bool, as_json: bool) -> None:
     help="CRL to publish at once; none: the next one that is due says so.",
 )
 @json_option
-@at_the_desk
+@several_times_at_the_desk
 def revoke(
     desk: Desk,
     certificate: str | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from ._desk import at_the_desk
+from ._desk import at_the_desk, shows_as
 from ._output import json_option, print_json, print_models, print_rows
 
 if TYPE_CHECKING:
@@ -55,17 +55,21 @@ def new(
     """Make a challenge and print it, and nothing else, on standard output."""
     from pydantic import ValidationError
 
+    from lab.admin.curl import first_line_of
     from lab.admin.models import ChallengeOrder
 
     if no_expiry and minutes is not None:
         raise click.UsageError("--minutes and --no-expiry exclude each other")
+    password = password_file.readline().rstrip("\r\n") if password_file else None
+    if password_file is not None and password and password_file.name != "<stdin>":
+        shows_as(password, first_line_of(password_file.name))
     wanted: dict[str, object] = {
         "kind": "static" if static else "one-time",
         "subject": subject,
         "template": template,
         "endpoint": endpoint,
         "label": label,
-        "password": password_file.readline().rstrip("\r\n") if password_file else None,
+        "password": password,
     }
     if no_expiry or minutes is not None:
         wanted["validity_minutes"] = minutes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._desk import find_desk
+from ._desk import DeskOptions, curl_option, print_curl, running_desk, with_lab_options
 from ._output import json_option, print_rows
 from ._settings import config_option, data_dir_option
 
@@ -18,19 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--ready-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="NDES_LAB_READY_FILE",
-    metavar="FILE",
-    help="Ask the running lab that wrote this file.",
-)
-@click.option(
-    "--admin-url",
-    envvar="NDES_LAB_ADMIN_URL",
-    metavar="URL",
-    help="Ask the running lab whose management listener this is.",
-)
+@with_lab_options
 @data_dir_option
 @config_option
 @click.option(
@@ -40,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings (Expiring) too.")
 @json_option
+@curl_option
 def health(
     ready_file: Path | None,
     admin_url: str | None,
@@ -48,6 +37,7 @@ def health(
     url: str | None,
     strict: bool,
     as_json: bool,
+    curl: bool,
 ) -> None:
     """Fetch and verify every CA certificate, AIA, CDP, delta CRL and OCSP location, and RA certificate.
 
@@ -56,8 +46,12 @@ def health(
     """
     if url is not None and data_dir is None:
         raise click.UsageError("--url goes with --data-dir")
+    options = DeskOptions(ready_file=ready_file, admin_url=admin_url, data_dir=data_dir, config=config)
+    if curl:
+        print_curl(options, lambda desk: desk.health())
+        return
     if data_dir is None:
-        report = _of_lab(ready_file, admin_url, config)
+        report = running_desk(options).health()
     elif _names_a_lab():
         raise click.UsageError("--data-dir and a running lab exclude each other; give one")
     else:
@@ -90,15 +84,6 @@ def _of_folder(data_dir: Path, url: str | None) -> HealthReport:
     except UnreadableCertificate as error:
         raise click.UsageError(f"{data_dir}: {error}") from error
     return examine(subjects, fetcher=fetcher, at=SystemClock().now(), entropy=os.urandom)
-
-
-def _of_lab(ready_file: Path | None, admin_url: str | None, config: Path | None) -> HealthReport:
-    from lab.admin.remote import RemoteDesk
-
-    desk = find_desk(ready_file, admin_url, None, config)
-    if not isinstance(desk, RemoteDesk):
-        raise click.UsageError("name a running lab, or a folder with --data-dir")
-    return desk.health()
 
 
 def _print(report: HealthReport) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from ._desk import at_the_desk
+from ._desk import at_the_desk, several_times_at_the_desk
 from ._ndes_reg import reg
 from ._output import json_option, print_json
 
@@ -41,7 +41,7 @@ ndes.add_command(reg)
 @json_option
 @_follow_option
 @_last_option
-@at_the_desk
+@several_times_at_the_desk
 def events(desk: Desk, as_xml: bool, as_json: bool, follow: bool, last: int | None) -> None:
     """Print the events of NDES's part of the Application log, oldest first.
 
@@ -68,7 +68,7 @@ def events(desk: Desk, as_xml: bool, as_json: bool, follow: bool, last: int | No
 @json_option
 @_follow_option
 @_last_option
-@at_the_desk
+@several_times_at_the_desk
 def log(desk: Desk, as_json: bool, follow: bool, last: int | None) -> None:
     """Print IIS's log in W3C's extended format, oldest first."""
     from scep_server.ndes.w3c import FIELDS
@@ -87,7 +87,7 @@ def log(desk: Desk, as_json: bool, follow: bool, last: int | None) -> None:
 @json_option
 @_follow_option
 @_last_option
-@at_the_desk
+@several_times_at_the_desk
 def trace(desk: Desk, as_json: bool, follow: bool, last: int | None) -> None:
     """Print the trace of each request, from HTTP to the CA and back, as CMTrace reads it."""
     read = _reader(desk.ndes.trace, lambda view: view.number, follow=follow, last=last)
@@ -128,11 +128,15 @@ def _reader(
     last: int | None,
 ) -> Iterator[_View]:
     """Yield what there is, page by page, and then, if wanted, what comes."""
+    from lab.admin.ndes import LINES_AT_ONCE
+
     there: list[_View] = []
     seen = 0
     while page := ask(seen):
         there += page
         seen = number_of(page[-1])
+        if len(page) < LINES_AT_ONCE:
+            break
     yield from there if last is None else there[-last:]
     try:
         while follow:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._desk import at_the_desk
+from ._desk import at_the_desk, several_times_at_the_desk, shows_as
 from ._output import json_option, print_json, print_models, print_rows, text
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def issue(desk: Desk, role: RoleName, template: str | None, out: Path, as_json: 
 @_template_option
 @click.option("--same-key", is_flag=True, help="Keep the key (default: a new one).")
 @json_option
-@at_the_desk
+@several_times_at_the_desk
 def renew(desk: Desk, role: str, template: str | None, same_key: bool, as_json: bool) -> None:
     """Issue an RA certificate and put it in place; the old one goes among the retired."""
     from lab.admin.ndes import ROLES, RaOrder
@@ -127,11 +127,12 @@ def replace(desk: Desk, role: RoleName, certificate: Path, key: Path, as_json: b
     """
     from pydantic import SecretStr
 
+    from lab.admin.curl import whole_text_of
     from lab.admin.ndes import RaReplacement
 
-    replacement = RaReplacement(
-        certificate=certificate.read_text(errors="replace"), key=SecretStr(key.read_text(errors="replace"))
-    )
+    secret = key.read_text(errors="replace")
+    shows_as(secret, whole_text_of(str(key)))
+    replacement = RaReplacement(certificate=certificate.read_text(errors="replace"), key=SecretStr(secret))
     _tell([desk.ndes.replace_ra(role, replacement)], as_json)
 
 

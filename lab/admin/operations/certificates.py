@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lab.admin.desk import DeskRefused, NotFound
 from lab.admin.models import (
-    BulkEntry,
     BulkOrder,
     BulkView,
     CertificateOrder,
@@ -32,7 +31,7 @@ def list_certificates(context: AdminContext, query: CertificateQuery) -> Certifi
     status=201,
     otherwise=202,
     errors=(DeskRefused,),
-    example=CertificateOrder(csr="-----BEGIN CERTIFICATE REQUEST-----...", template="WebServer"),
+    example={"csr": "-----BEGIN CERTIFICATE REQUEST-----...", "template": "WebServer"},
 )
 def issue_certificate(
     context: AdminContext, body: CertificateOrder
@@ -51,7 +50,7 @@ def show_certificate(context: AdminContext, selector: Selector) -> CertificateVi
 @resource.post(
     "/api/v1/certificates/{selector}/revoke",
     errors=(NotFound, DeskRefused),
-    example=RevocationOrder(reason="keyCompromise", publish="delta"),
+    example={"reason": "keyCompromise", "publish": "delta"},
 )
 def revoke_certificate(context: AdminContext, selector: Selector, body: RevocationOrder) -> RevokedView:
     """Revoke a certificate, or take it off hold, and publish the CRL that was asked for."""
@@ -61,7 +60,7 @@ def revoke_certificate(context: AdminContext, selector: Selector, body: Revocati
 @resource.post(
     "/api/v1/revocations",
     errors=(DeskRefused,),
-    example=BulkOrder(entries=(BulkEntry(selector="5c000003", reason="superseded"),), dry_run=True),
+    example={"entries": [{"selector": "5c000003", "reason": "superseded"}], "dry_run": True},
 )
 def revoke_many(context: AdminContext, body: BulkOrder) -> BulkView:
     """Revoke many certificates, all or none; nothing is published."""

@@ -16,9 +16,7 @@ from lab.admin.operation import AdminContext, Resource
 resource = Resource("challenges", "Challenge passwords, by which clients are known when they enrol.")
 
 
-@resource.post(
-    "/api/v1/challenges", status=201, errors=(DeskRefused,), example=ChallengeOrder(subject="CN=device-1")
-)
+@resource.post("/api/v1/challenges", status=201, errors=(DeskRefused,), example={"subject": "CN=device-1"})
 def new_challenge(context: AdminContext, body: ChallengeOrder) -> NewChallengeView:
     """Make a challenge; the only time its password is seen."""
     return context.desk.new_challenge(body)

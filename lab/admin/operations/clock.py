@@ -18,13 +18,13 @@ def show_clock(context: AdminContext) -> ClockView:
     return context.desk.clock.show()
 
 
-@resource.put("/api/v1/clock", errors=(DeskRefused,), example=ClockOrder(offset="+400d"))
+@resource.put("/api/v1/clock", errors=(DeskRefused,), example={"offset": "+400d"})
 def set_clock(context: AdminContext, body: ClockOrder) -> ClockView:
     """Set the clock to an instant, or to a distance from the machine's; it runs on from there."""
     return context.desk.clock.set(body)
 
 
-@resource.post("/api/v1/clock/shift", errors=(DeskRefused,), example=ShiftOrder(by="-2h"))
+@resource.post("/api/v1/clock/shift", errors=(DeskRefused,), example={"by": "-2h"})
 def shift_clock(context: AdminContext, body: ShiftOrder) -> ClockView:
     """Move the clock from where it is."""
     return context.desk.clock.shift(body)

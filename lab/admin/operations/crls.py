@@ -15,7 +15,7 @@ def list_crls(context: AdminContext, query: CrlQuery) -> CrlList:
     return CrlList(crls=tuple(context.desk.crls(pem=query.pem)))
 
 
-@resource.post("/api/v1/crls", status=201, errors=(DeskRefused,), example=CrlOrder(kind="delta"))
+@resource.post("/api/v1/crls", status=201, errors=(DeskRefused,), example={"kind": "delta"})
 def publish_crls(context: AdminContext, body: CrlOrder) -> CrlList:
     """Sign and publish new CRLs of the issuing CA; the answer has all that are published."""
     return CrlList(crls=tuple(context.desk.publish_crls(body)))

@@ -6,7 +6,7 @@ from lab.admin.desk import DeskRefused, NotFound
 from lab.admin.faults import FaultId, FaultList, FaultQuery, FaultView, RemovedView, RuleList
 from lab.admin.models import Id
 from lab.admin.operation import AdminContext, Resource
-from lab.faults.rules import Match, RuleOrder, RuleView
+from lab.faults.rules import RuleOrder, RuleView
 
 resource = Resource(
     "faults",
@@ -36,7 +36,7 @@ def list_fault_rules(context: AdminContext) -> RuleList:
     "/api/v1/fault-rules",
     status=201,
     errors=(DeskRefused,),
-    example=RuleOrder(fault="wire::reset-within-headers", match=Match(message_type="PKCSReq"), times=1),
+    example={"fault": "wire::reset-within-headers", "match": {"message_type": "PKCSReq"}, "times": 1},
 )
 def add_fault_rule(context: AdminContext, body: RuleOrder) -> RuleView:
     """Set a rule, from the next exchange on."""

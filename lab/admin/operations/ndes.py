@@ -63,9 +63,7 @@ def renew_ra_certificate(context: AdminContext, role: RoleName, body: RaOrder) -
     "/api/v1/ndes/ra/{role}/replace",
     status=201,
     errors=(DeskRefused,),
-    example=RaReplacement.model_validate(
-        {"certificate": "-----BEGIN CERTIFICATE-----...", "key": "-----BEGIN PRIVATE KEY-----..."}
-    ),
+    example={"certificate": "-----BEGIN CERTIFICATE-----...", "key": "-----BEGIN PRIVATE KEY-----..."},
 )
 def replace_ra_certificate(context: AdminContext, role: RoleName, body: RaReplacement) -> RaCertificateView:
     """Put a certificate from elsewhere in place, whatever it is."""

@@ -24,7 +24,7 @@ def approve_request(context: AdminContext, request_id: Id) -> CertificateView:
 @resource.post(
     "/api/v1/requests/{request_id}/deny",
     errors=(NotFound, DeskRefused),
-    example=DenialOrder(message="not one of ours"),
+    example={"message": "not one of ours"},
 )
 def deny_request(context: AdminContext, request_id: Id, body: DenialOrder) -> RequestView:
     """Deny a pending request."""

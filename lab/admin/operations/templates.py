@@ -34,15 +34,13 @@ def show_template(context: AdminContext, name: TemplateName) -> TemplateView:
     return context.desk.templates.show(name)
 
 
-@resource.patch(
-    "/api/v1/templates/{name}", errors=(NotFound, DeskRefused), example=TemplateChange(published=False)
-)
+@resource.patch("/api/v1/templates/{name}", errors=(NotFound, DeskRefused), example={"published": False})
 def change_template(context: AdminContext, name: TemplateName, body: TemplateChange) -> TemplateView:
     """Publish a template or not, change its permissions, approval, key size or periods."""
     return context.desk.templates.change(name, body)
 
 
-@resource.put("/api/v1/templates/{name}", errors=(DeskRefused,), example=TemplateText(toml=_EXAMPLE))
+@resource.put("/api/v1/templates/{name}", errors=(DeskRefused,), example={"toml": _EXAMPLE})
 def put_template(context: AdminContext, name: TemplateName, body: TemplateText) -> TemplateView:
     """Add a template, or replace the one of its name; the text is that of a template's file."""
     return context.desk.templates.put(name, body)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from lab.admin.desk import DeskRefused, NotFound
 from lab.admin.operation import AdminContext, Resource
-from lab.admin.whole import PopulatedView, PopulateOrder, ResetView, SettingList, WantedChallenge
-from lab.faults.rules import RuleOrder
+from lab.admin.whole import PopulatedView, PopulateOrder, ResetView, SettingList
 
 resource = Resource("whole", "The lab as a whole: its settings, its reset, a whole set of things at once.")
-_EXAMPLE = PopulateOrder(
-    clock="+400d",
-    challenges=(WantedChallenge.model_validate({"password": "sesame", "kind": "static"}),),
-    fault_rules=(RuleOrder(fault="wire::reset-within-headers", times=1),),
-)
+_EXAMPLE = {
+    "clock": "+400d",
+    "challenges": [{"password": "sesame", "kind": "static"}],
+    "fault_rules": [{"fault": "wire::reset-within-headers", "times": 1}],
+}
 
 
 @resource.get("/api/v1/settings")

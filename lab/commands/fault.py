@@ -1,0 +1,215 @@
+"""``ndes-lab fault``: what goes wrong on purpose at a running lab."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._desk import at_the_desk, several_times_at_the_desk
+from ._output import json_option, print_fields, print_json, print_models, print_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lab.admin import Desk
+    from lab.admin.faults import FaultView
+    from lab.faults.rules import RuleOrder, RuleView
+
+_NOTHING = "-"
+
+
+@click.group()
+def fault() -> None:
+    """List what can go wrong on purpose, and say which exchanges meet it.
+
+    Each fault is met in two ways: by a rule (fault set), or always, at the URL that fault show prints.
+    """
+
+
+@fault.command("list")
+@click.option("--seam", metavar="NAME", help="Only those that sit there, such as wire or reply.")
+@click.option("--rules", "only_rules", is_flag=True, help="The rules that are set, instead of the catalogue.")
+@json_option
+@at_the_desk
+def list_(desk: Desk, seam: str | None, only_rules: bool, as_json: bool) -> None:
+    """List the faults there are by seam, outermost first, with what a client must do about each."""
+    if only_rules:
+        _print_rules(desk.faults.rules(), as_json)
+        return
+    from lab.faults.registry import Seam
+
+    known = [each.value for each in Seam]
+    if seam is not None and seam not in known:
+        raise click.UsageError(f"there is no seam {seam!r}; known: {', '.join(known)}")
+    found = desk.faults.catalogue(None if seam is None else Seam(seam))
+    if as_json:
+        print_models(found)
+        return
+    for name, faults in groupby(found, key=lambda one: one.seam.value):
+        click.echo(f"{name}")
+        print_rows(
+            ("FAULT", "A CLIENT", "TITLE"), ((one.id, one.client_must.value, one.title) for one in faults)
+        )
+        click.echo()
+
+
+@fault.command("show")
+@click.argument("fault_id", metavar="ID")
+@json_option
+@at_the_desk
+def show(desk: Desk, fault_id: str, as_json: bool) -> None:
+    """Show one fault, with the URL where it is always met."""
+    found = desk.faults.show(fault_id)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    print_fields(_fields(found))
+    click.echo(f"\n{found.text}")
+
+
+@fault.command("set")
+@click.argument("fault_id", metavar="ID", required=False)
+@click.option(
+    "--sequence", metavar="ID,ID,-", help="Faults in turn, one to each matching exchange; - leaves one alone."
+)
+@click.option(
+    "--match",
+    "matches",
+    multiple=True,
+    metavar="WHAT=PATTERN",
+    help="Only exchanges like this, such as operation=PKIOperation or subject=*device-7*; repeat it.",
+)
+@click.option(
+    "--after", type=click.IntRange(0, 1_000_000), default=0, metavar="N", help="Leave N alone at first."
+)
+@click.option("--times", type=click.IntRange(1, 1_000_000), metavar="N", help="So often, and then no longer.")
+@click.option("--chance", type=click.FloatRange(0, 1), metavar="P", help="With this probability.")
+@click.option(
+    "--seed", type=click.IntRange(0, (1 << 32) - 1), metavar="S", help="Of the chance, to repeat it."
+)
+@click.option(
+    "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Of the fault, as fault show says."
+)
+@click.option("--label", default="", help="A word for people.")
+@json_option
+@several_times_at_the_desk
+def set_(
+    desk: Desk,
+    fault_id: str | None,
+    sequence: str | None,
+    matches: tuple[str, ...],
+    after: int,
+    times: int | None,
+    chance: float | None,
+    seed: int | None,
+    parameters: tuple[str, ...],
+    label: str,
+    as_json: bool,
+) -> None:
+    """Have exchanges meet a fault, from the next one on, until the rule is cleared."""
+    order = _order(
+        {
+            "fault": fault_id,
+            "sequence": _turns(sequence),
+            "match": _pairs("--match", matches),
+            "after": after,
+            "times": times,
+            "chance": chance,
+            "seed": seed,
+            "parameters": _pairs("--parameter", parameters),
+            "label": label,
+        }
+    )
+    rule = desk.faults.add(order)
+    if as_json:
+        print_json(rule.model_dump(mode="json"))
+        return
+    _print_rules([rule], as_json=False)
+    url = None if fault_id is None else desk.faults.show(fault_id).url
+    if url is not None:
+        click.echo(f"Always met at {url}", err=True)
+
+
+@fault.command("clear")
+@click.argument("rule_id", metavar="RULE", type=click.IntRange(min=1), required=False)
+@json_option
+@at_the_desk
+def clear(desk: Desk, rule_id: int | None, as_json: bool) -> None:
+    """Remove the rule with this number, as `fault list --rules` shows it, or all rules."""
+    if rule_id is None:
+        removed = desk.faults.clear().removed
+    else:
+        desk.faults.remove(rule_id)
+        removed = 1
+    if as_json:
+        print_json({"removed": removed})
+    else:
+        click.echo("1 rule is removed." if removed == 1 else f"{removed} rules are removed.")
+
+
+def _turns(sequence: str | None) -> tuple[str | None, ...]:
+    if sequence is None:
+        return ()
+    turns = (turn.strip() for turn in sequence.split(","))
+    return tuple(None if turn == _NOTHING else turn for turn in turns)
+
+
+def _pairs(option: str, given: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name or not value:
+            raise click.UsageError(f"{option} {pair!r}: expected a name, =, and a value")
+        if name in found:
+            raise click.UsageError(f"{option} names {name} twice")
+        found[name.replace("-", "_")] = value
+    return found
+
+
+def _order(wanted: dict[str, Any]) -> RuleOrder:
+    from pydantic import ValidationError
+
+    from lab.admin.wording import described
+    from lab.faults.rules import RuleOrder
+
+    try:
+        return RuleOrder.model_validate(wanted)
+    except ValidationError as error:
+        raise click.UsageError(described(error, "the rule")) from error
+
+
+def _fields(found: FaultView) -> list[tuple[str, object]]:
+    parameters = ", ".join(f"{name}={value}" for name, value in found.parameters.items())
+    return [
+        ("Fault", found.id),
+        ("A client", found.client_must.value),
+        ("Clause", found.clause),
+        ("Windows shows", found.symptom),
+        ("Met on", found.step.value),
+        ("Applied to", ", ".join(found.operations) if found.operations else "wherever it can be"),
+        ("Parameters", parameters or None),
+        ("Always met at", found.url),
+    ]
+
+
+def _print_rules(rules: Sequence[RuleView], as_json: bool) -> None:
+    if as_json:
+        print_models(rules)
+        return
+    print_rows(
+        ("RULE", "FAULTS", "MATCH", "HITS", "LEFT", "CHANCE", "LABEL"),
+        (
+            (
+                one.id,
+                ", ".join(each or _NOTHING for each in one.faults),
+                ", ".join(f"{k}={v}" for k, v in one.match.model_dump(exclude_none=True).items()) or None,
+                one.hits,
+                one.left,
+                None if one.chance is None else f"{one.chance:g}, seed {one.seed}",
+                one.label or None,
+            )
+            for one in rules
+        ),
+    )
