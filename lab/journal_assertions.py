@@ -15,7 +15,7 @@ from scep_server.protocol.errors import MessageError, Unanswerable
 from .conformance import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Iterator
 
     from .journal import IssuedCertificate, JournalEntry
 
@@ -57,7 +57,7 @@ def assert_retried(entries: Iterable[JournalEntry], *, times: int = 1) -> None:
     One thing are PKIOperations with one transactionID, and all else that is the same, octet for octet.
     Pass a part of a journal, such as ``journal.find(operation="PKIOperation")``, for less than all of it.
     """
-    asked = Counter(map(_what, entries))
+    asked = Counter(_things(list(entries)))
     found = max(asked.values(), default=0) - 1
     expect(asked, "the client asked for nothing at all")
     expect(
@@ -77,8 +77,20 @@ def told(entry: JournalEntry) -> str:
     return "; ".join(parts)
 
 
-def _what(entry: JournalEntry) -> Hashable:
-    return _transaction_id(entry) or (entry.request.method, entry.request.target, entry.request.body)
+def _things(entries: list[JournalEntry]) -> Iterator[Hashable]:
+    """Yield what each exchange asked for.
+
+    A server that refuses on arrival reads no body: what is posted to the same place next is what was sent.
+    """
+    following: dict[Hashable, Hashable] = {}
+    for entry in reversed(entries):
+        place = entry.request.method, entry.request.target
+        unread = entry.request.method == "POST" and not entry.request.body
+        what = _transaction_id(entry) or (*place, entry.request.body)
+        if unread:
+            what = following.get(place, what)
+        following[place] = what
+        yield what
 
 
 def _transaction_id(entry: JournalEntry) -> str | None:
