@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forge import openssl
@@ -20,7 +22,9 @@ TRANSACTION_ID = "2.16.840.1.113733.1.9.7"
 FAIL_INFO_TEXT = "1.3.6.1.5.5.7.24.1"
 PRINTABLE = "PRINTABLESTRING"
 
-_LINE = re.compile(r"\s*\d+:d=(\d+)\s+hl=\d+\s+l=\s*(\d+|inf) +(?:cons|prim): (.{18})(?:\[HEX DUMP\])?(?::(.*))?$")
+_LINE = re.compile(
+    r"\s*\d+:d=(\d+)\s+hl=\d+\s+l=\s*(\d+|inf) +(?:cons|prim): (.{18})(?:\[HEX DUMP\])?(?::(.*))?$"
+)
 Value = tuple[str, str]
 
 
@@ -111,3 +115,38 @@ def says(oid: str, deviates: Callable[[list[list[Value]], Sent], bool]) -> Calla
         return deviates(values_of(sent, oid), sent)
 
     return look
+
+
+def signer_infos(sent: Sent) -> str:
+    """Return signerInfos of a reply as ``openssl cms -cmsout -print`` shows them."""
+    return sent.printed().partition("    signerInfos:\n")[2]
+
+
+def decrypted(envelope: bytes, key_pem: bytes, *options: str) -> bytes:
+    """Return what ``openssl cms -decrypt`` gets out of an envelope with a key, whoever is named in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        key = Path(folder, "key.pem")
+        key.write_bytes(key_pem)
+        arguments = ("cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", str(key), *options)
+        return openssl.run(*arguments, stdin=envelope)
+
+
+def raised(number: bytes, key_pem: bytes, *, public: bool = False) -> bytes:
+    """Return what RSA makes of octets without looking at any padding, by ``openssl pkeyutl``."""
+    with tempfile.TemporaryDirectory() as folder:
+        key = Path(folder, "key.pem")
+        key.write_bytes(key_pem)
+        how = ("-verifyrecover", "-pubin") if public else ("-decrypt",)
+        return openssl.run(
+            "pkeyutl", *how, "-inkey", str(key), "-pkeyopt", "rsa_padding_mode:none", stdin=number
+        )
+
+
+def last_octets(parsed: str) -> bytes:
+    """Return the last OCTET STRING that ``openssl asn1parse`` shows: the signature of a reply."""
+    return bytes.fromhex(re.findall(r"OCTET STRING +\[HEX DUMP\]:([0-9A-F]+)", parsed)[-1])
+
+
+def parsed(octets: bytes) -> str:
+    """Return what ``openssl asn1parse`` shows of octets."""
+    return openssl.run("asn1parse", "-inform", "DER", stdin=octets).decode(errors="replace")

@@ -171,7 +171,9 @@ def two_signers(signing: SigningDraft, tools: Tools) -> SigningDraft:
     )
     signature = second.sign(signing.parts.attributes_to_be_signed(), signing.digest)
     also = parts.encode(signature, parts.attributes_content())
-    return rewrite_signer_info(signing, lambda usual: usual + also)
+    certificates = signing.parts.certificates and (*signing.parts.certificates, second.certificate.der)
+    changed = replace(signing, parts=replace(signing.parts, certificates=certificates))
+    return rewrite_signer_info(changed, lambda usual: usual + also)
 
 
 # -- what is signed ----------------------------------------------------------------------
@@ -276,7 +278,7 @@ def attributes_unsorted(signing: SigningDraft, tools: Tools) -> SigningDraft:
 def attributes_unsorted_signed_sorted(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The signed attributes are not sent in DER's order, and are signed in that order.
 
-    Whoever verifies over the octets as they came gets another digest.
+    Whoever verifies over the octets as they came, as OpenSSL does, gets another digest.
     """
     signer = signing.signer
     in_order = signing.parts.attributes_to_be_signed()
@@ -362,7 +364,7 @@ def digest_parameters_absent(signing: SigningDraft, tools: Tools) -> SigningDraf
 def digest_algorithms_empty(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The digestAlgorithms of SignedData are an empty SET, and SignerInfo names one.
 
-    The set is for readers in one pass; they may refuse a digest that is not in it.
+    The set is for readers in one pass; they may refuse a digest that is not in it. OpenSSL does.
     """
     return replace(signing, parts=replace(signing.parts, digest_algorithms=()))
 
