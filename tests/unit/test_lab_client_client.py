@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from small_server import (
     CA_USAGES,
     KEY,
@@ -19,7 +20,9 @@ from small_server import (
     order,
 )
 
-from ca import der
+from ca import der, oids
+from ca.certificates import read_certificate
+from ca.keys import PrivateKey
 from lab.client import (
     Identity,
     Issued,
@@ -30,6 +33,7 @@ from lab.client import (
     Unreachable,
     generate_key,
 )
+from lab.faults.minting import altered, foreign_key, with_key, without_extensions
 from scep_server.protocol.algorithms import OAEP_SHA256, ContentCipher, DigestAlgorithm
 from scep_server.protocol.codec import ScepCodec
 from scep_server.protocol.messages import (
@@ -191,6 +195,37 @@ def test_rejects_a_reply_signed_by_a_stranger(server):
         client_of(server).enrol(order())
     with pytest.raises(ReplyRejected):
         client_of(server).get_next_ca()
+
+
+def _registrar_again(server, key):
+    """Have GetCACert bring the RA's signing certificate without its keyUsage, issuer and number the same."""
+    issuing = server.authority.keys["i"].private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    octets = altered(
+        server.certificates["signing"],
+        PrivateKey.from_pem(issuing, None),
+        lambda tbs: without_extensions(with_key(tbs, key.public_key_der), oids.KEY_USAGE),
+    )
+    return [
+        server.certificates["encryption"],
+        octets,
+        server.certificates["issuing"],
+        server.certificates["root"],
+    ]
+
+
+def test_knows_a_signer_by_what_get_ca_cert_brought_not_by_what_the_message_brings(server):
+    registrar = read_certificate(server.certificates["signing"])
+    server.bag = _registrar_again(server, registrar)
+    assert isinstance(client_of(server).enrol(order()), Issued)
+
+
+def test_rejects_a_signer_of_the_same_name_and_number_with_another_key(server):
+    server.bag = _registrar_again(server, foreign_key("another RA"))
+    with pytest.raises(ReplyRejected) as caught:
+        client_of(server).enrol(order())
+    assert caught.value.check == "signature"
 
 
 @pytest.mark.parametrize("place", [-1, 200])

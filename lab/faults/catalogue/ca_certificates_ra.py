@@ -177,6 +177,7 @@ def ra_expired(answer: CaCertificatesAnswer, tools: Tools, *, days: int = 1) -> 
     clause="RFC 8894 2.2; RFC 5280 6.1.3",
     client_must=ClientMust.REJECT,
     operations=_GET,
+    symptom="CERT_E_EXPIRED 0x800B0101 (windows-client.md section 1.3)",
 )
 def signing_ra_expired(answer: CaCertificatesAnswer, tools: Tools, *, days: int = 1) -> CaCertificatesAnswer:
     """The RA's signing certificate ran out, at midnight ``days`` days ago; the encryption one is good.
@@ -234,7 +235,6 @@ def ra_of_another_ca(answer: CaCertificatesAnswer, tools: Tools) -> CaCertificat
     clause="RFC 5280 6.1.3",
     client_must=ClientMust.REJECT,
     operations=_GET,
-    symptom="TRUST_E_CERT_SIGNATURE 0x80096004 (windows-client.md section 1.3)",
 )
 def ra_signed_by_impostor(answer: CaCertificatesAnswer, tools: Tools) -> CaCertificatesAnswer:
     """The RA's certificates name the issuing CA and its key, and are signed with another key.

@@ -255,7 +255,7 @@ def _key_identifiers(tbs: TbsCertificate) -> tuple[Extension, ...]:
     client_must=ClientMust.REJECT,
     operations=_ENROL,
     step=Step.VERIFY,
-    symptom="CERT_E_REVOKED 0x800B010C, CRYPT_E_REVOKED 0x80092010 (windows-client.md section 1.3)",
+    symptom="CERT_E_REVOKED 0x800B010C or CRYPT_E_REVOKED 0x80092010 (windows-client.md section 1.3)",
 )
 def revoked_at_birth(cert_rep: CertRep, tools: Tools) -> CertRep:
     """The certificate is revoked before the client has it, and CRL and OCSP say so.

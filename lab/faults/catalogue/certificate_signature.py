@@ -66,7 +66,6 @@ def from_next_ca_key(draft: DraftCertificate, tools: Tools) -> DraftCertificate:
     clause="RFC 5280 6.1.3 (a)(1)",
     client_must=ClientMust.REJECT,
     operations=_ENROL,
-    symptom="TRUST_E_CERT_SIGNATURE 0x80096004 (windows-client.md section 1.3)",
 )
 def signed_by_another_key(draft: DraftCertificate, tools: Tools) -> DraftCertificate:
     """The certificate names the CA and its key, and is signed with another key.
@@ -83,7 +82,6 @@ def signed_by_another_key(draft: DraftCertificate, tools: Tools) -> DraftCertifi
     clause="RFC 5280 6.1.3 (a)(1)",
     client_must=ClientMust.REJECT,
     operations=_ENROL,
-    symptom="TRUST_E_CERT_SIGNATURE 0x80096004 (windows-client.md section 1.3)",
 )
 def signature_scratched(draft: DraftCertificate, tools: Tools) -> DraftCertificate:
     """The certificate's signature has one bit turned; all else is as the CA wrote it."""
