@@ -57,6 +57,7 @@ class Step(Enum):
     CAPABILITIES = "GetCACaps"
     CA_CERTIFICATES = "GetCACert"
     ENROL = "enrol"
+    RENEW = "renew"
     POLL = "poll"
     VERIFY = "verify"  # the issued certificate: CRL, AIA, OCSP
 

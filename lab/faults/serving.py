@@ -148,7 +148,13 @@ class Served:
 
     def _ask(self, environ: dict[str, Any], circumstances: Circumstances) -> HttpAnswer:
         """Return what a fault answers at once, or else the application."""
-        arrival = self._engine.bend(Arrival(method=environ["REQUEST_METHOD"], path=circumstances.path))
+        arrival = self._engine.bend(
+            Arrival(
+                method=environ["REQUEST_METHOD"],
+                path=circumstances.path,
+                query=environ.get("QUERY_STRING", ""),
+            )
+        )
         if arrival.answer is not None:
             return arrival.answer
         started: list[tuple[str, list[tuple[str, str]]]] = []

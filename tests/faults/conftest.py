@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from forge.keys import KeyPool
 
+from faults.evidence import transport_of
 from faults.stand import Side, Stand, StrictClient, engine_of, fault_url
 from lab.faults.registry import Fault
 from lab.scep_lab import ScepLab
@@ -33,7 +34,7 @@ def stand(fault: Fault, fault_lab: ScepLab, fault_keys: KeyPool, tmp_path: Path)
         fault=fault,
         faulty=Side(fault_lab, fault_url(fault_lab, fault.id), fault_lab.pki_url + prefix, fault_keys),
         clean=Side(fault_lab, fault_lab.scep_url, fault_lab.pki_url, fault_keys),
-        strict=StrictClient(fault_lab, fault_keys),
+        strict=StrictClient(fault_lab, fault_keys, transport_of(fault.id)),
         folder=tmp_path,
     )
     engine_of(fault_lab).clear()
