@@ -133,6 +133,7 @@ class Publishing:
                     self._sign_and_publish(authority, kind)
                 else:  # what was signed may not have got to its place
                     self._publish_signed(authority, self._latest(authority))
+        now = self._world.clock.now()  # signing takes time, and the clock may have been put back meanwhile
         forgotten = forget_outlived(self._world.store, self._world.pki.retention, now)
         if forgotten:
             _log.info(

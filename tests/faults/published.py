@@ -94,12 +94,13 @@ def verify(side: Side, crls: bytes) -> str:
 OCSP_FIELDS = {"Content-Type": "application/ocsp-request"}
 
 
-def ocsp_request(side: Side) -> bytes:
+def ocsp_request(side: Side, *options: str) -> bytes:
     """Return a question about a certificate of the lab, as ``openssl ocsp -reqout`` writes it."""
     with tempfile.TemporaryDirectory() as name:
         _, issuing, leaf = pem_files(side, Path(name))
         request = Path(name) / "request.der"
-        openssl.run("ocsp", "-issuer", str(issuing), "-cert", str(leaf), "-reqout", str(request))
+        about = ("-issuer", str(issuing), "-cert", str(leaf))
+        openssl.run("ocsp", *options, *about, "-reqout", str(request))
         return request.read_bytes()
 
 
