@@ -268,7 +268,7 @@ class FaultEngine:
         try:
             bent: _Value = chosen.apply(value, tools, read)
         except (Unavailable, BadParameter) as error:
-            status = 503 if isinstance(error, Unavailable) else 404  # as for parameters that are no such type
+            status = 501 if isinstance(error, Unavailable) else 404  # 404 as for parameters of the wrong type
             circumstances.unavailable = status, f"{chosen.id}: {error}"
             bent = value
         if bent is value:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ca.certificates import read_certificate, sign_certificate
+from ca.errors import ServiceUnavailable
 from scep_server.ndes.event_log import CANNOT_START, NO_RA_CERTIFICATE
 from scep_server.ra_standing import RaUnusable
 
@@ -40,12 +41,15 @@ class BentSigner:
         self._engine = engine
 
     def sign(self, tbs: TbsCertificate) -> bytes:
-        """Return the DER certificate."""
+        """Return the DER certificate; raises ServiceUnavailable where a fault of it cannot be had."""
         self._engine.bend(CaAccess("sign"))
         world = self._engine.world
         if world is not None:
             tbs = with_pinned_urls(tbs, world)
         draft = self._engine.bend(DraftCertificate(tbs=tbs, key=self._key))
+        circumstances = current()
+        if circumstances is not None and circumstances.unavailable is not None:
+            raise ServiceUnavailable("a certificate that is not what was ordered is not issued")
         return sign_certificate(draft.tbs, draft.key)
 
 

@@ -207,6 +207,6 @@ def both_cas_in_bag(
 def ca_renewed_with_same_key(answer: CaCertificatesAnswer, tools: Tools) -> CaCertificatesAnswer:
     """The issuing CA was renewed for the key it had: another certificate, and everything under it is good.
 
-    AD CS does so by default. Only who pinned the thumbprint of the old certificate is at a loss.
+    As AD CS offers it. Only who pinned the thumbprint of the old certificate is at a loss.
     """
     return _reissued(answer, tools, _renewed)

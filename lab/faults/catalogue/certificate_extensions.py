@@ -150,8 +150,8 @@ def ca_true(draft: DraftCertificate, tools: Tools) -> DraftCertificate:
 def without_alternative_names(draft: DraftCertificate, tools: Tools) -> DraftCertificate:
     """The certificate lacks the subjectAltName that was asked for.
 
-    AD CS without EDITF_ATTRIBUTESUBJECTALTNAME2, or a template that takes names from the directory. Servers
-    that look for a DNS name or a UPN do not find the device. Where none was asked for there is nothing to do.
+    A template that takes names from the directory. Servers that look for a DNS name or a UPN do not find the
+    device. Where none was asked for there is nothing to do.
     """
     del tools
     return _with(draft, without_extensions(draft.tbs, oids.SUBJECT_ALT_NAME))

@@ -260,7 +260,7 @@ def _key_identifiers(tbs: TbsCertificate) -> tuple[Extension, ...]:
 def revoked_at_birth(cert_rep: CertRep, tools: Tools) -> CertRep:
     """The certificate is revoked before the client has it, and CRL and OCSP say so.
 
-    A limit of one certificate for each device, enforced against the wrong one. It is really revoked in this
+    As where one certificate for each device is enforced, against the wrong one. It is really revoked in this
     lab; whoever asks again gets it again.
     """
     if not _brings(cert_rep, tools):
