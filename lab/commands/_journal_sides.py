@@ -13,6 +13,7 @@ from ._mistakes import CannotRun
 
 if TYPE_CHECKING:
     from lab.admin import Desk
+    from lab.admin.journal import EntryQuery, EntryView
     from lab.decoding import EnvelopeKeys, Node
     from lab.journal import JournalEntry
 
@@ -47,17 +48,23 @@ def last_number(desk: Desk) -> int:
     return newest[0].number
 
 
-def entry_named(desk: Desk, word: str, *, secrets: bool = False) -> JournalEntry:
+def view_named(desk: Desk, word: str, query: EntryQuery) -> EntryView:
     """Return the entry that a word names: a number, `LAST`, or a file that `journal export` wrote."""
+    if word.isdigit() or word == LAST or not Path(word).is_file():
+        return desk.journal.entry(number_of(desk, word), query)
+    from lab.admin.journal_local import view_of
+
+    entry = _of_file(word).entry
+    if entry is None:
+        raise click.UsageError(f"{word} is no exported entry; `ndes-lab journal export ID` makes one")
+    return view_of(entry, trees=query.trees)
+
+
+def entry_named(desk: Desk, word: str, *, secrets: bool = False) -> JournalEntry:
+    """Return the same without its trees."""
     from lab.admin.journal import EntryQuery
 
-    if not word.isdigit() and word != LAST and Path(word).is_file():
-        side = _of_file(word)
-        if side.entry is None:
-            raise click.UsageError(f"{word} is no exported entry; `ndes-lab journal export ID` makes one")
-        return side.entry
-    query = EntryQuery(secrets=secrets, trees=False)
-    return desk.journal.entry(number_of(desk, word), query).entry()
+    return view_named(desk, word, EntryQuery(secrets=secrets, trees=False)).entry()
 
 
 def side_named(desk: Desk, word: str) -> Side:

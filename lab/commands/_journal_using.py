@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from base64 import b64encode
 from datetime import timedelta
 from importlib import metadata
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._desk import at_the_desk
+from ._desk import several_times_at_the_desk
 from ._journal_output import print_answer, print_differences
 from ._journal_sides import entry_named, side_named, trees_of
 from ._keys import with_keys
@@ -50,13 +49,15 @@ _all_option = click.option(
     help="File to write, for raw a folder; standard output otherwise.",
 )
 @click.option("--with-secrets", is_flag=True, help="Also challenge passwords, where the lab has seen them.")
-@at_the_desk
+@several_times_at_the_desk
 def export(desk: Desk, entries: tuple[str, ...], form: str, output: Path | None, with_secrets: bool) -> None:
     """Write entries, all of them or those named, with their octets."""
     from lab.journal.export import as_files, as_har, as_json
 
     if form == "raw" and output is None:
         raise click.UsageError("--format raw writes files: give a folder with --output")
+    if output is not None:
+        _not_with_curl("writing files is no call of it")
     found = list(_entries(desk, entries, secrets=with_secrets))
     if form == "raw" and output is not None:
         output.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,7 @@ def _write(path: Path, content: bytes) -> None:
 @_all_option
 @with_keys
 @json_option
-@at_the_desk
+@several_times_at_the_desk
 def diff(
     desk: Desk, left: str, right: str, answer: bool, everything: bool, keys: EnvelopeKeys, as_json: bool
 ) -> None:
@@ -124,7 +125,7 @@ def diff(
         print_json({"left": one.label, "right": other.label, "differences": _as_json(found)})
     else:
         print_differences(one.label, other.label, found)
-    sys.exit(1 if found else 0)
+    click.get_current_context().exit(1 if found else 0)
 
 
 def _as_json(found: Sequence[Difference]) -> list[dict[str, object]]:
@@ -157,7 +158,7 @@ def _as_json(found: Sequence[Difference]) -> list[dict[str, object]]:
 @_all_option
 @with_keys
 @json_option
-@at_the_desk
+@several_times_at_the_desk
 def replay(
     desk: Desk,
     entry: str,
@@ -178,6 +179,7 @@ def replay(
     from lab.journal.replay import differences
     from lab.journal.trees import answer_trees
 
+    _not_with_curl("sending the request again is no call of it; `journal export` makes a fixture of it")
     recorded = entry_named(desk, entry)
     done = _send(recorded, url, timeout, cacert)
     trees = answer_trees(done.answer.body, keys)
@@ -189,7 +191,12 @@ def replay(
         print_answer(done.answer, trees, whole=whole)
         click.echo("")
         print_differences(f"entry {recorded.number}", "now", found)
-    sys.exit(1 if found else 0)
+    click.get_current_context().exit(1 if found else 0)
+
+
+def _not_with_curl(why: str) -> None:
+    if click.get_current_context().params.get("curl"):
+        raise click.UsageError(f"--curl shows calls of the management listener, and {why}")
 
 
 def _send(entry: JournalEntry, url: str, timeout: float, cacert: Path | None) -> Replayed:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._desk import at_the_desk
+from ._desk import at_the_desk, several_times_at_the_desk
 from ._journal_output import COLUMNS, cells, line, print_entry
-from ._journal_sides import LAST, number_of
+from ._journal_sides import LAST, view_named
 from ._journal_using import diff, export, replay
 from ._keys import with_keys
 from ._output import json_option, print_json, print_rows
@@ -97,7 +97,7 @@ def list_(desk: Desk, last: int, wanted: dict[str, Any], as_json: bool) -> None:
 @click.option("--with-secrets", is_flag=True, help="Show challenge passwords, where the lab has seen them.")
 @with_keys
 @json_option
-@at_the_desk
+@several_times_at_the_desk
 def show(
     desk: Desk,
     entry: str,
@@ -109,13 +109,14 @@ def show(
 ) -> None:
     """Show an entry whole: every check with its verdict, the decoded messages, the certificate, the faults.
 
-    The request's envelope is shown open, as the server saw it; the answer's opens with the client's --key.
+    ID is a number, "last", or a file that export wrote. The request's envelope is shown open, as the server
+    saw it; the answer's opens with the client's --key.
     """
     from lab.admin.journal import EntryQuery, NodeView
     from lab.journal.trees import entry_trees
 
     query = EntryQuery(secrets=with_secrets, trees=not (brief or keys))
-    view = desk.journal.entry(number_of(desk, entry), query)
+    view = view_named(desk, entry, query)
     trees = entry_trees(view.entry(), keys) if keys and not brief else view.trees()
     if as_json:
         shown = {

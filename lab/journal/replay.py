@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from .difference import Difference
     from .entry import JournalEntry
 
-_NOT_SENT: Final = frozenset(
-    {"host", "content-length", "connection", "keep-alive", "transfer-encoding", "x-forwarded-for"}
-)
+_NOT_SENT: Final = frozenset({"host", "content-length", "connection", "keep-alive", "transfer-encoding"})
 _OF_THE_SERVER: Final = frozenset({"connection", "date", "keep-alive", "server", "transfer-encoding"})
 _FAULT: Final = re.compile(r"^/fault/[^/]+", re.IGNORECASE)
 _SCEP_TAIL: Final = re.compile(r"(?:/cgi-bin)?/pkiclient\.exe$", re.IGNORECASE)

@@ -507,6 +507,42 @@ def test_follow_ends_after_a_count_and_filters(good_and_bad: ScepLab) -> None:
     assert json.loads(done.stdout)["number"] == 6
 
 
+def test_an_exported_entry_is_shown_as_the_journal_shows_it(good_and_bad: ScepLab, tmp_path: Path) -> None:
+    assert run(good_and_bad, "export", "6", "--output", str(tmp_path / "6.json")).exit_code == 0
+    assert run(good_and_bad, "show", str(tmp_path / "6.json")).stdout == run(good_and_bad, "show", "6").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "calls"),
+    [
+        (["list", "--last", "3"], ["/api/v1/journal?limit=3&newest=true"]),
+        (["show", "6"], ["/api/v1/journal/6"]),
+        (["show"], ["/api/v1/journal?limit=1&newest=true", "/api/v1/journal/6"]),
+        (["diff", "3", "6"], ["/api/v1/journal/3?trees=false", "/api/v1/journal/6?trees=false"]),
+        (["export", "3"], ["/api/v1/journal/3?trees=false"]),
+        (["follow", "--after", "6"], ["/api/v1/journal?after=6&wait_seconds=25.0"]),
+        (["clear"], ["-X DELETE"]),
+    ],
+    ids=lambda value: " ".join(value[:1]),
+)
+def test_curl_does_the_same(good_and_bad: ScepLab, words: list[str], calls: list[str]) -> None:
+    done = run(good_and_bad, *words, "--curl")
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(calls), done.output
+    assert all(call in line for call, line in zip(calls, lines, strict=True)), lines
+    assert len(good_and_bad.journal) == 6
+    line = lines[-1].replace("wait_seconds=25.0", "wait_seconds=0")
+    answer = subprocess.run(["bash", "-c", line], check=True, capture_output=True).stdout
+    assert answer.startswith(b"{") or words == ["clear"]
+
+
+@pytest.mark.parametrize("words", [["replay", "3", "http://127.0.0.1:1"], ["export", "--output", "x"]])
+def test_what_is_no_call_is_refused_with_curl(good_and_bad: ScepLab, words: list[str]) -> None:
+    done = run(good_and_bad, *words, "--curl")
+    assert done.exit_code == 2
+    assert "is no call of it" in done.stderr
+
+
 def test_mistakes_are_told_in_one_sentence(good_and_bad: ScepLab) -> None:
     for words, says in (
         (["show", "99"], "no entry 99; kept are 1 to 6"),
