@@ -49,7 +49,8 @@ def _with_text(signing: SigningDraft, text: str) -> SigningDraft:
     if text == "none":
         return drop_attributes(signing, attributes.FAIL_INFO_TEXT)
     words = {"long": _LONG, "utf-8": _UTF_8}.get(text, text)
-    return set_attribute(signing, attributes.FAIL_INFO_TEXT, der.utf8_string(words))
+    octets = words.encode(errors="replace")
+    return set_attribute(signing, attributes.FAIL_INFO_TEXT, der.tlv(der.UTF8_STRING, octets))
 
 
 @fault(
@@ -278,6 +279,11 @@ def failure_with_envelope(signing: SigningDraft, tools: Tools) -> SigningDraft:
     return set_text(failed, attributes.FAIL_INFO, str(FailInfo.BAD_REQUEST.value))
 
 
+def _within(amount: int, limit: int) -> int:
+    """Return an amount of time that leads to no year without a date."""
+    return max(-limit, min(amount, limit))
+
+
 # -- another's reply ---------------------------------------------------------------------
 
 
@@ -308,7 +314,8 @@ def stale_reply(
             transaction_id=digest.hexdigest()[:40].upper(),
             recipient_nonce=digest.digest()[:16],
             recipient=recipient,
-            signing_time=was.signing_time and was.signing_time - timedelta(minutes=minutes),
+            signing_time=was.signing_time
+            and was.signing_time - timedelta(minutes=_within(minutes, 10_000_000)),
         ),
     )
 
@@ -339,7 +346,7 @@ def signing_time_off(signing: SigningDraft, tools: Tools, *, days: int = 400) ->
     A server whose clock is wrong, or a reply that was kept back. ``days`` may be negative. Nothing
     says that a client must look at it; jscep checks the validity of the signer's certificate by it.
     """
-    moment = tools.lab.clock.now() + timedelta(days=max(-20_000, min(days, 20_000)))
+    moment = tools.lab.clock.now() + timedelta(days=_within(days, 20_000))
     return set_attribute(signing, attributes.SIGNING_TIME, der.time(moment))
 
 

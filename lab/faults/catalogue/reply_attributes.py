@@ -80,7 +80,9 @@ def recipient_nonce_long(signing: SigningDraft, tools: Tools, *, octets: int = 3
     Whoever compares sixteen octets and no more takes it.
     """
     nonce = signing.draft.cert_rep.recipient_nonce or b""
-    return _set_nonce(signing, attributes.RECIPIENT_NONCE, nonce.ljust(min(octets, _LONGEST), b"\x00"))
+    return _set_nonce(
+        signing, attributes.RECIPIENT_NONCE, nonce.ljust(max(0, min(octets, _LONGEST)), b"\x00")
+    )
 
 
 @fault(
