@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     )
     from scep_server.exchange import Exchange
 
-_OVERHEAD: Final = 1000  # octets that an entry costs besides what it holds, roughly
+_OVERHEAD: Final = 3000  # octets that an entry costs besides what it holds, roughly
 _PEM_LINE: Final = b"-----"
 
 

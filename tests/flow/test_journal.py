@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -24,12 +25,12 @@ from peers import require_peer
 from lab import ScepLab
 from lab.admin.desk import DeskRefused, NotFound
 from lab.admin.journal import EntryListQuery, EntryPage, EntryQuery
-from lab.admin.journal_local import FolderJournalDesk
+from lab.admin.journal_local import FolderJournalDesk, LocalJournalDesk
 from lab.admin.remote import RemoteDesk
 from lab.client import Issued, Refused
 from lab.commands import main
 from lab.decoding import EnvelopeKeys
-from lab.journal import Journal
+from lab.journal import Journal, JournalEntry
 from lab.journal.settings import journal_folder
 from lab.journal.trees import entry_trees
 from scep_server.checks import Verdict
@@ -274,15 +275,33 @@ def test_who_waits_is_answered_by_the_next_entry_that_matches(scep_lab: ScepLab,
     assert [row.refused_by for row in page.entries] == ["challenge-unknown"]
 
 
-def test_more_than_can_wait_are_answered_at_once(scep_lab: ScepLab) -> None:
-    with ScepLab({"server": {"threads": 2}}) as small:  # one place to wait
-        desk = small.desk.journal
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            waiting = pool.submit(desk.entries, EntryListQuery(wait_seconds=30))
-            while not waiting.done():  # until the place is taken
-                if desk.entries(EntryListQuery(wait_seconds=0.001)).entries == () and not waiting.done():
-                    urllib.request.urlopen(f"{small.scep_url}?operation=GetCACaps").close()
-            assert [row.what for row in waiting.result(60).entries] == ["GetCACaps"]
+class Held(Journal):
+    """A journal in which whoever waits is held until told to go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.go, self.waits = threading.Event(), threading.Event(), 0
+
+    def wait_for_new(self, after: int, seconds: float) -> tuple[JournalEntry, ...]:
+        self.waits += 1
+        self.entered.set()
+        assert self.go.wait(60)
+        return super().wait_for_new(after, 0)
+
+
+def test_more_than_can_wait_are_answered_at_once() -> None:
+    journal = Held()
+    desk = LocalJournalDesk(journal, waiters=1)
+    wanted = EntryListQuery(wait_seconds=30)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        first = pool.submit(desk.entries, wanted)
+        assert journal.entered.wait(60)
+        assert desk.entries(wanted).entries == ()
+        assert journal.waits == 1
+        journal.go.set()
+        assert first.result(60).entries == ()
+    assert desk.entries(wanted).entries == ()  # the place is free again
+    assert journal.waits == 2
 
 
 def test_a_lab_stops_while_somebody_waits() -> None:

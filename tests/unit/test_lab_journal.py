@@ -61,7 +61,7 @@ def test_keeps_the_newest_of_a_number() -> None:
 
 
 def test_keeps_the_newest_that_fit_into_so_many_octets_and_always_the_last() -> None:
-    journal = Journal(1000, octets=30_000)
+    journal = Journal(1000, octets=40_000)
     for _ in range(20):
         journal.add(recorded(answer=bytes(8_000)))
     assert numbers(journal) == [18, 19, 20]
