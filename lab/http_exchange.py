@@ -78,6 +78,8 @@ class HttpLimits:
 
 
 DEFAULT_LIMITS: Final = HttpLimits()
+_INVALID: Final = 0x80072F78
+_SWITCHING: Final = http.client.SWITCHING_PROTOCOLS
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -143,7 +145,7 @@ def http_exchange(
         raise HttpFailure(f"{url} closed the connection without an answer", 0x80072EFE) from error
     except (http.client.HTTPException, ValueError) as error:
         what = str(error) or type(error).__name__
-        raise HttpFailure(f"{url} did not answer in HTTP: {what}", 0x80072F78) from error
+        raise HttpFailure(f"{url} did not answer in HTTP: {what}", _INVALID) from error
     except (ConnectionResetError, BrokenPipeError, ConnectionAbortedError) as error:
         raise HttpFailure(f"{url} broke the connection: {error}", 0x80072EFE) from error
     except OSError as error:
@@ -183,6 +185,7 @@ def _exchange(
         connection.response_class = _response_class(reader)
         connection.request(method, _target(url), body=body, headers={"Connection": "close", **headers})
         with connection.getresponse() as response:
+            _check_form(response, url)
             content = _read_body(response, url, limits)
     return HttpReply(
         url=url,
@@ -211,7 +214,26 @@ def _response_class(reader: _DeadlineReader) -> type[http.client.HTTPResponse]:
             self.fp.close()
             self.fp = io.BufferedReader(reader)
 
+        def _read_status(self) -> tuple[str, int, str]:
+            """Read a status line, skipping interim answers: the library knows 100 alone (RFC 9110 15.2)."""
+            found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            while http.client.CONTINUE < found[1] < http.client.OK and found[1] != _SWITCHING:
+                http.client.parse_headers(self.fp)
+                found = super()._read_status()  # type: ignore[misc]
+            return found
+
     return Response
+
+
+def _check_form(response: http.client.HTTPResponse, url: str) -> None:
+    """Raise HttpFailure where the body's length or coding is not certain (RFC 9112 6.3, RFC 9110 8.4)."""
+    lengths = {value.strip() for value in response.headers.get_all("Content-Length", [])}
+    if len(lengths) > 1 or not all(value.isascii() and value.isdigit() for value in lengths):
+        found = " and ".join(sorted(value[:40] for value in lengths))
+        raise HttpFailure(f"{url} answered with Content-Length {found}, expected one number", _INVALID)
+    coding = response.getheader("Content-Encoding", "identity").strip().lower()
+    if coding not in {"", "identity"}:
+        raise HttpFailure(f"{url} answered in the coding {coding[:40]!r}, which was not asked for", _INVALID)
 
 
 def _read_body(response: http.client.HTTPResponse, url: str, limits: HttpLimits) -> bytes:
@@ -219,7 +241,7 @@ def _read_body(response: http.client.HTTPResponse, url: str, limits: HttpLimits)
     while chunk := response.read1(65536):
         content += chunk
         if len(content) > limits.size:
-            raise HttpFailure(f"{url} answered with more than {limits.size} octets", 0x80072F78)
+            raise HttpFailure(f"{url} answered with more than {limits.size} octets", _INVALID)
     if response.length:
         raise http.client.IncompleteRead(bytes(content), response.length)
     return bytes(content)

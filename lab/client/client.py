@@ -48,7 +48,7 @@ from .errors import HttpRefused, InvalidOrder, ReplyRejected, Unreachable, Untru
 from .orders import Enrolment, Identity, Order, Patience
 from .outcomes import Issued, Outcome, Pending, Refused, refusal
 from .requests import build_request, encode_names, generate_key, parse_subject
-from .transport import PKI_MESSAGE, expect_ok
+from .transport import PKI_MESSAGE, expect_ok, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 STRICT_POLICY: Final = AlgorithmPolicy(legacy="refuse")
 LENIENT_POLICY: Final = AlgorithmPolicy(legacy="accept")
-_TRY_AGAIN: Final = frozenset({502, 503, 504})
+_TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
 _CODES: Final = {
     "signature": 0x80090006,
     "signer": 0x8009200E,
@@ -111,7 +111,10 @@ class ScepClient:
 
     @cached_property
     def capabilities(self) -> Capabilities:
-        """Ask GetCACaps; an HTTP error or an empty answer means none (RFC 8894 3.5.2)."""
+        """Ask GetCACaps; an HTTP error or an empty answer means none (RFC 8894 3.5.2).
+
+        A server that is busy or away has said nothing about what it can do: that is no answer.
+        """
         reply = self._query("GetCACaps")
         return Capabilities.parse(reply.body) if reply.ok else Capabilities()
 
@@ -261,7 +264,13 @@ class ScepClient:
     # -- the steps -----------------------------------------------------------------------
 
     def _query(self, operation: str) -> HttpReply:
-        return self._transport.query(operation, self._ca_identifier)
+        """Ask; the answer may have any status but those that say: later."""
+
+        def ask() -> HttpReply:
+            reply = self._transport.query(operation, self._ca_identifier)
+            return expect_ok(reply, operation) if reply.status in _TRY_AGAIN else reply
+
+        return self._persistently(ask)
 
     def _message_type(self, order: Order) -> MessageType:
         if order.message_type is not None:
@@ -377,18 +386,26 @@ class ScepClient:
 
     def _send(self, octets: bytes) -> HttpReply:
         """Send, and send the same octets again when no answer came or the server is away."""
+        return self._persistently(lambda: self._transport.send(octets, post=self.algorithms.post))
+
+    def _persistently(self, ask: Callable[[], HttpReply]) -> HttpReply:
+        """Ask, and ask again as `Patience` has it while no answer comes or the server says: later."""
         pause = self._patience.pause
         for _ in range(max(1, self._patience.attempts) - 1):
+            wait = pause
             try:
-                return self._transport.send(octets, post=self.algorithms.post)
+                return ask()
             except Unreachable:
                 pass
             except HttpRefused as error:
                 if error.status not in _TRY_AGAIN:
                     raise
-            self._sleep(pause)
+                wait = max(pause, retry_after(error.retry_after, self._clock.now()))
+                if wait > max(pause, self._patience.longest_pause):
+                    raise
+            self._sleep(wait)
             pause *= 2
-        return self._transport.send(octets, post=self.algorithms.post)
+        return ask()
 
 
 def _signer(identity: Identity) -> KeySigner:

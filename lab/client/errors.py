@@ -18,11 +18,15 @@ class Unreachable(ClientError):
 
 
 class HttpRefused(ClientError):
-    """The server answered with an HTTP status other than 200, or redirected."""
+    """The server answered with an HTTP status other than 200, or redirected.
 
-    def __init__(self, message: str, *, status: int, code: int) -> None:
+    ``retry_after`` is when it may be asked again, as the server wrote it (RFC 9110 10.2.3).
+    """
+
+    def __init__(self, message: str, *, status: int, code: int, retry_after: str | None = None) -> None:
         super().__init__(message, code)
         self.status = status
+        self.retry_after = retry_after
 
 
 class UntrustedCa(ClientError):

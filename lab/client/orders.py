@@ -80,7 +80,8 @@ class Enrolment:
 class Patience:
     """How often and after what pause things are done again."""
 
-    attempts: int = 3  # sendings of one message whose answer does not come
+    attempts: int = 3  # at one question or message whose answer does not come
     pause: timedelta = timedelta(seconds=2)  # doubled from one attempt to the next
+    longest_pause: timedelta = timedelta(minutes=2)  # whoever is to come back later than that gives up
     polls: int = 0
     poll_interval: timedelta = timedelta(seconds=60)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -17,9 +19,11 @@ from .errors import HttpRefused, InvalidOrder, Unreachable
 
 if TYPE_CHECKING:
     import ssl
+    from datetime import datetime
 
 DEFAULT_PATH: Final = "/cgi-bin/pkiclient.exe"
 PKI_MESSAGE: Final = "application/x-pki-message"
+_YEAR_SECONDS: Final = 365 * 24 * 60 * 60
 
 
 class Transport(Protocol):
@@ -103,7 +107,21 @@ def expect_ok(reply: HttpReply, operation: str) -> HttpReply:
         f"{operation}: {reply.describe()}{reason}; expected HTTP 200 (RFC 8894 4.1)",
         status=reply.status,
         code=reply.hresult.code,
+        retry_after=reply.header("Retry-After"),
     )
+
+
+def retry_after(text: str | None, now: datetime) -> timedelta:
+    """Return how long a server wants to be left alone: seconds or a date (RFC 9110 10.2.3), else nothing."""
+    if text is None:
+        return timedelta(0)
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=min(int(text[:9]), _YEAR_SECONDS))
+    try:
+        date = parsedate_to_datetime(text)
+        return max(date.replace(tzinfo=date.tzinfo or UTC) - now, timedelta(0))
+    except (ValueError, OverflowError):
+        return timedelta(0)
 
 
 def _without_query(text: str) -> str:

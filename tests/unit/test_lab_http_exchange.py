@@ -77,13 +77,27 @@ def test_reads_status_media_type_and_body():
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 0x80072EFE),
         (b"SSH-2.0-OpenSSH\r\n\r\n", 0x80072F78),
         (ok(b"x" * 2000), 0x80072F78),
+        (ok(b"abc", b"Content-Length: 4"), 0x80072F78),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: some\r\n\r\nabc", 0x80072F78),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3, 4\r\n\r\nabc", 0x80072F78),
+        (ok(b"abc", b"Content-Encoding: gzip"), 0x80072F78),
     ],
-    ids=["nothing", "short", "unfinished-chunks", "no-http", "too-large"],
+    ids=[
+        *("nothing", "short", "unfinished-chunks", "no-http", "too-large"),
+        *("two-lengths", "length-no-number", "two-lengths-in-one", "coded"),
+    ],
 )
 def test_names_a_bad_answer_as_winhttp_does(answer, code):
     with Scripted(answer) as server, pytest.raises(HttpFailure) as caught:
         http_exchange("GET", server.url, limits=HttpLimits(size=1000))
     assert caught.value.hresult.code == code
+
+
+def test_skips_interim_answers():
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n"
+    with Scripted(interim + ok(b"abc", b"Content-Length: 3")) as server:
+        reply = http_exchange("GET", server.url)
+    assert (reply.status, reply.body, reply.header("Link")) == (200, b"abc", None)
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nX-Never", ok(b"abcdef")[:-3]])
