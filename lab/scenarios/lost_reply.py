@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ca.records import CertificateFilter
+from lab.admin.models import CertificateQuery
 
 from .engine import Ending, Failure, Finding, Scenario, Seen, Sighting
 from .engine.field import AFTER_THE_REQUEST, UNCONFIRMED, event_32
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def set_the_stage(stage: Stage) -> None:
     """Something on the way resets the connection while the answer to the request comes back."""
+    stage.props["before"] = _issued(stage)
     stage.add_fault("wire::reset-within-headers")
 
 
@@ -36,16 +37,17 @@ def apply_the_cure(stage: Stage) -> None:
 
 def one_certificate(stage: Stage, seen: Seen) -> Iterator[Finding]:
     """Yield how many certificates the CA has issued to the device, and whether it has got that one."""
-    world = stage.lab.world
-    with world.store.reading() as transaction:
-        wanted = CertificateFilter(subject="CN=device")
-        issued = transaction.find_certificates(wanted, now=stage.lab.clock.now())
+    issued = _issued(stage) - stage.props["before"]
     yield Finding(what="certificates issued to the device", expected="1", seen=str(len(issued)))
-    yield Finding(
-        what="serial number that the device has got",
-        expected=f"{issued[0].serial_number:x}" if issued else "none",
-        seen=f"{seen.client.certificate.serial_number:x}" if seen.client.certificate else "none",
-    )
+    got = seen.client.certificate
+    serial = "none" if got is None else f"{got.serial_number:x}"
+    yield Finding(what="the one that it has got", expected=", ".join(issued), seen=serial)
+
+
+def _issued(stage: Stage) -> set[str]:
+    """Return the serial numbers of what the CA has issued to the device."""
+    found = stage.lab.desk.certificates(CertificateQuery(subject=f"CN={stage.device.name}")).certificates
+    return {certificate.serial_number for certificate in found}
 
 
 SCENARIO = Scenario(

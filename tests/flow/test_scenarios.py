@@ -20,9 +20,9 @@ from peers import require_peer
 
 from lab.commands import main
 from lab.scenarios import scenarios
-from lab.scenarios.engine import Finding, Scenario
+from lab.scenarios.engine import Ending, Finding, Scenario
 from lab.scenarios.engine.report import report_of
-from lab.scenarios.engine.run import ScenarioResult, proof_of, run_scenario, symptom_of
+from lab.scenarios.engine.run import ScenarioResult, Step, proof_of, run_scenario, symptom_of
 from lab.scenarios.engine.stage import Stage
 
 ALL = scenarios()
@@ -42,29 +42,31 @@ def nothing(_: Stage) -> None:
 
 
 @pytest.mark.parametrize("scenario", ALL.values(), ids=list(ALL))
-def test_failure_is_reproduced_exactly_and_cured(scenario: Scenario) -> None:
-    result = play(scenario)
-    assert result.passed, "\n".join(line.text for line in report_of(result))
-    assert [step.phase for step in result.steps] == ["stage", "symptom", "cure", "proof"]
-    assert result.verdict == "reproduced and cured"
-
-
-@pytest.mark.parametrize("scenario", ALL.values(), ids=list(ALL))
-def test_works_before_the_stage_is_set_and_not_again_without_the_cure(scenario: Scenario) -> None:
+def test_failure_comes_with_the_stage_and_stays_until_the_cure(scenario: Scenario) -> None:
     with Stage(scenario, StandingClock()) as stage:
         stage.must_succeed(stage.device.enrol())  # some attempts use the certificate that one has
         before = scenario.attempt(stage)
         assert before.client.ending.is_success, before.client.says
 
         scenario.set_the_stage(stage)
-        first = symptom_of(scenario, stage)
-        assert first.passed, [finding for finding in first.findings if not finding.ok]
-        assert first.seen is not None
+        symptom = symptom_of(scenario, stage)
+        assert symptom.passed, wrong(symptom)
 
         again = proof_of(scenario, stage)
-        assert again.seen is not None
         assert not again.passed
-        assert again.seen.client.ending is first.seen.client.ending
+        assert ending(again) is ending(symptom) is scenario.failure.ending
+
+        scenario.apply_the_cure(stage)
+        proof = proof_of(scenario, stage)
+        assert proof.passed, wrong(proof)
+
+
+def wrong(step: Step) -> list[Finding]:
+    return [finding for finding in step.findings if not finding.ok]
+
+
+def ending(step: Step) -> Ending | None:
+    return None if step.seen is None else step.seen.client.ending
 
 
 TYPED = (
@@ -97,7 +99,7 @@ def test_cure_works_as_it_is_typed_at_the_running_lab(name: str) -> None:
             finds = words[-1:] in (["health"], ["list"])  # they end with 1 when something is wrong
             assert done.exit_code <= finds, done.output
         proof = proof_of(scenario, stage)
-    assert proof.passed, [finding for finding in proof.findings if not finding.ok]
+    assert proof.passed, wrong(proof)
 
 
 @pytest.mark.parametrize(
@@ -112,15 +114,23 @@ def test_leaves_no_thread_and_no_folder(name: str, tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
 
-# -- what is wrong with a scenario is told ---------------------------------------------
+# -- what becomes of a scenario is told ------------------------------------------------
 
 USED = ALL["challenge-used"]
+
+
+def test_tells_each_step_of_one_that_comes_out() -> None:
+    result = play(USED)
+    assert (result.passed, result.verdict, result.trouble) == (True, "reproduced and cured", "")
+    assert [step.phase for step in result.steps] == ["stage", "symptom", "cure", "proof"]
+    assert all(step.text for step in result.steps)
+    assert "event 29 (Error)" in "\n".join(line.text for line in report_of(result))
 
 
 def test_tells_of_a_cure_that_does_not_work() -> None:
     result = play(replace(USED, apply_the_cure=nothing))
     assert (result.passed, result.verdict) == (False, "cure did not work")
-    (finding,) = [finding for finding in result.steps[-1].findings if not finding.ok]
+    (finding,) = wrong(result.steps[-1])
     assert finding.what == "the attempt succeeds"
     assert finding.seen.startswith("no: refused by the server")
 
@@ -137,7 +147,7 @@ def test_tells_of_a_failure_that_does_not_appear_and_does_not_go_on() -> None:
 def test_tells_of_a_failure_that_is_not_exactly_as_expected(change: dict[str, object]) -> None:
     result = play(replace(USED, failure=replace(USED.failure, **change)))  # type: ignore[arg-type]
     assert result.verdict == "failure not reproduced"
-    assert len([finding for finding in result.steps[-1].findings if not finding.ok]) == 1
+    assert len(wrong(result.steps[-1])) == 1
 
 
 def test_tells_of_a_certificate_that_was_issued_and_cannot_be_used() -> None:
@@ -148,7 +158,7 @@ def test_tells_of_a_certificate_that_was_issued_and_cannot_be_used() -> None:
 
     result = play(replace(USED, apply_the_cure=cure, settings={"pki": {"ocsp": {"enabled": False}}}))
     assert result.verdict == "cure did not work"
-    assert {finding.what for finding in result.steps[-1].findings if not finding.ok} == {
+    assert {finding.what for finding in wrong(result.steps[-1])} == {
         "its certificate chains to",
         "revocation of certificate and issuing CA",
     }
