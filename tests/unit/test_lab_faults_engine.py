@@ -14,8 +14,8 @@ from lab.faults.engine import FaultEngine, path_of
 from lab.faults.registry import BadParameter, UnknownFault, catalogue, find
 from lab.faults.rules import RuleOrder
 from lab.faults.values import HttpAnswer
-from scep_server.protocol.algorithms import DigestAlgorithm
-from scep_server.protocol.messages import CertRep, PkiStatus
+from scep_server.protocol.algorithms import ContentCipher, DigestAlgorithm
+from scep_server.protocol.messages import CertRep, PasswordRecipient, PkiStatus
 
 NONCE = "reply::wrong-recipient-nonce"
 RESET = "wire::reset-within-headers"
@@ -229,3 +229,21 @@ def test_every_fault_is_described(fault: Any) -> None:
     for name, default in fault.parameters.items():
         assert fault.read_parameters({name: str(default)}) == {name: default}
     assert replace(fault) == fault
+
+
+def test_fault_remembers_what_it_noted_in_the_same_transaction_alone(engine: FaultEngine) -> None:
+    engine.add(RuleOrder(fault="reply::recipient-nonce-of-the-first-request"))
+    success: dict[str, Any] = {
+        "pki_status": PkiStatus.SUCCESS,
+        "recipient": PasswordRecipient(password=b"p"),
+        "cipher": ContentCipher.AES_128_CBC,
+    }
+
+    def nonce_of(transaction_id: str, nonce: bytes) -> bytes | None:
+        with answering(circumstances(transaction_id=transaction_id)):
+            return engine.bend(cert_rep(recipient_nonce=nonce, **success)).recipient_nonce
+
+    assert nonce_of("T1", b"first of T1") == b"first of T1"
+    assert nonce_of("T2", b"first of T2") == b"first of T2"
+    assert nonce_of("T1", b"second") == b"first of T1"
+    assert nonce_of("T2", b"second") == b"first of T2"
