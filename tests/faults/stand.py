@@ -24,7 +24,7 @@ from faults.evidence import Transport
 from lab.client import CaTrust, HttpTransport, Patience, ScepClient
 from lab.client.capabilities import Preferences
 from lab.client.orders import Identity, Order
-from lab.client.requests import parse_subject
+from lab.client.requests import parse_alternative_name, parse_subject
 from lab.faults.engine import FaultEngine, path_of
 from lab.faults.registry import Fault
 from lab.http_exchange import HttpLimits
@@ -264,7 +264,8 @@ class StrictClient:
         key = self._keys.fresh()
         return Order(
             key=load_pem_private_key(key.pem, password=None),  # type: ignore[arg-type]
-            subject_der=parse_subject(f"CN=strict-{os.urandom(4).hex()}"),
+            subject_der=parse_subject(f"CN=strict-{os.urandom(4).hex()},O=Stand"),
+            alternative_names=(parse_alternative_name("dns:strict.example"),),
             challenge_password=self.scep_lab.new_challenge(),
         )
 
