@@ -7,19 +7,17 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
+from admin_client import management
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
-from flask.testing import FlaskClient
 
 from ca.pkcs10 import parse_request
 from ca.records import CertificateStatus, RequestStatus
 from lab import ScepLab
 from lab.admin import Desk, DeskRefused, DeskUnavailable, Invalid, NotFound
-from lab.admin.app import create_app
 from lab.admin.models import CertificateQuery, ChallengeOrder, DenialOrder, RevocationOrder
-from lab.admin.operation import AdminFacts
 from lab.admin.remote import RemoteDesk
 
 KEY = rsa.generate_private_key(65537, 2048)
@@ -222,19 +220,6 @@ def test_publishing_raises_the_number_of_the_issuing_cas_crl_only(desk: Desk) ->
 # -- HTTP only -------------------------------------------------------------------------
 
 
-def client(scep_lab: ScepLab, token: str | None = None, ready: str = "") -> FlaskClient:
-    facts = AdminFacts(
-        version="1",
-        root_pem="root\n",
-        issuing_pem="issuing\n",
-        ready=lambda: ready,
-        health=scep_lab.health,
-        metrics=lambda: b"",
-        token=token,
-    )
-    return create_app(scep_lab.desk, facts).test_client()
-
-
 PATHS = ["/version", "/roots/0", "/intermediates/0", "/api/v1/challenges", "/api/v1/crls", "/nothing"]
 
 
@@ -242,7 +227,7 @@ PATHS = ["/version", "/roots/0", "/intermediates/0", "/api/v1/challenges", "/api
 @pytest.mark.parametrize("given", [None, "", "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xe4"])
 def test_a_token_is_wanted_for_everything_but_health(scep_lab: ScepLab, path: str, given: str | None) -> None:
     headers = {} if given is None else {"Authorization": given}
-    reply = client(scep_lab, TOKEN).get(path, headers=headers)
+    reply = management(scep_lab, token=TOKEN).get(path, headers=headers)
     assert reply.status_code == 401
     assert reply.headers["WWW-Authenticate"].startswith("Bearer")
     assert TOKEN not in reply.text
@@ -250,25 +235,25 @@ def test_a_token_is_wanted_for_everything_but_health(scep_lab: ScepLab, path: st
 
 @pytest.mark.parametrize("path", PATHS[:-1])
 def test_the_token_opens(scep_lab: ScepLab, path: str) -> None:
-    reply = client(scep_lab, TOKEN).get(path, headers={"Authorization": f"bearer {TOKEN}"})
+    reply = management(scep_lab, token=TOKEN).get(path, headers={"Authorization": f"bearer {TOKEN}"})
     assert reply.status_code == 200
 
 
 def test_health_is_told_to_probes_without_a_token(scep_lab: ScepLab) -> None:
-    assert client(scep_lab, TOKEN).get("/health/live").json == {"status": "ok"}
-    assert client(scep_lab, TOKEN).get("/health/ready").status_code == 200
-    unready = client(scep_lab, TOKEN, ready="the CRL has run out").get("/health/ready")
+    assert management(scep_lab, token=TOKEN).get("/health/live").json == {"status": "ok"}
+    assert management(scep_lab, token=TOKEN).get("/health/ready").status_code == 200
+    unready = management(scep_lab, token=TOKEN, ready="the CRL has run out").get("/health/ready")
     assert (unready.status_code, unready.json) == (503, {"status": "the CRL has run out"})
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8082", "10.0.0.1", "localhost.x"])
 def test_without_a_token_no_other_name_reaches_the_listener(scep_lab: ScepLab, host: str) -> None:
-    assert client(scep_lab).get("/version", headers={"Host": host}).status_code == 403
+    assert management(scep_lab).get("/version", headers={"Host": host}).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8082", "localhost", "LOCALHOST:1", "[::1]:8082", "127.9.9.9"])
 def test_loopback_names_do(scep_lab: ScepLab, host: str) -> None:
-    assert client(scep_lab).get("/version", headers={"Host": host}).status_code == 200
+    assert management(scep_lab).get("/version", headers={"Host": host}).status_code == 200
 
 
 REVOKE = "/api/v1/certificates/1/revoke"
@@ -284,11 +269,11 @@ def test_no_page_of_another_site_gets_anything_done(
     scep_lab: ScepLab, path: str, page: dict[str, str]
 ) -> None:
     numbers = [crl.number for crl in scep_lab.desk.crls()]
-    reply = client(scep_lab).post(path, headers={"Host": "127.0.0.1:8082", **page})
+    reply = management(scep_lab).post(path, headers={"Host": "127.0.0.1:8082", **page})
     assert reply.status_code == 403
     assert scep_lab.desk.challenges() == []
     assert [crl.number for crl in scep_lab.desk.crls()] == numbers
-    assert client(scep_lab).post("/api/v1/challenges", headers=SAME).status_code == 201
+    assert management(scep_lab).post("/api/v1/challenges", headers=SAME).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -321,7 +306,7 @@ def test_no_page_of_another_site_gets_anything_done(
 def test_says_what_is_wrong_with_a_call_and_changes_nothing(
     scep_lab: ScepLab, method: str, path: str, body: bytes, kind: str, status: int
 ) -> None:
-    reply = client(scep_lab).open(path, method=method, data=body, content_type=kind)
+    reply = management(scep_lab).open(path, method=method, data=body, content_type=kind)
     assert reply.status_code == status
     assert reply.json is not None
     assert set(reply.json["error"]) == {"code", "message"}
@@ -330,12 +315,12 @@ def test_says_what_is_wrong_with_a_call_and_changes_nothing(
 
 
 def test_an_error_names_ad_cs_s_reason(scep_lab: ScepLab) -> None:
-    reply = client(scep_lab).post("/api/v1/requests/9/approve")
+    reply = management(scep_lab).post("/api/v1/requests/9/approve")
     assert reply.json == {"error": {"code": "CERTSRV_E_NO_REQUEST", "message": "there is no request 9"}}
 
 
 def test_the_management_application_serves_no_scep(scep_lab: ScepLab) -> None:
-    assert client(scep_lab).get("/scep?operation=GetCACaps").status_code == 404
+    assert management(scep_lab).get("/scep?operation=GetCACaps").status_code == 404
 
 
 # -- a desk that is not there ----------------------------------------------------------
@@ -366,7 +351,7 @@ def test_says_that_a_token_is_wanted() -> None:
 
 
 def test_bodies_are_json_in_both_directions(scep_lab: ScepLab) -> None:
-    reply = client(scep_lab).post("/api/v1/challenges", json={"label": "x"})
+    reply = management(scep_lab).post("/api/v1/challenges", json={"label": "x"})
     assert (reply.status_code, reply.mimetype) == (201, "application/json")
     assert reply.headers["Cache-Control"] == "no-store"
     assert json.loads(reply.data)["challenge"]["label"] == "x"
