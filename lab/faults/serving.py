@@ -84,10 +84,9 @@ class Served:
         body = asked["wsgi.input"] = _Kept(environ["wsgi.input"])
         circumstances, answer = self._circumstances(asked)
         with answering(circumstances):
-            answer = answer or self._ask(asked, circumstances)
+            answer = self._engine.bend(answer or self._ask(asked, circumstances))
             if circumstances.unavailable is not None:
                 answer = _plain(*circumstances.unavailable)
-            answer = self._engine.bend(answer)
             if circumstances.applied and self._settings.header:
                 answer = _named(answer, circumstances)
             answer = self._dated(answer, circumstances)

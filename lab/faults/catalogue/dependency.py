@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from ca.errors import (
@@ -16,7 +16,7 @@ from ca.errors import (
     UnsupportedCertType,
 )
 from ca.records import AlreadyExists, StoreUnavailable
-from lab.faults.published import span
+from lab.faults.minting import within
 from lab.faults.registry import ClientMust, Seam, fault
 from lab.faults.values import CaAccess, ChallengeLookup, RaAccess, StoreAccess
 from scep_server.ra_standing import RaTrouble, RaUnusable
@@ -48,7 +48,7 @@ def store_locked(access: StoreAccess, tools: Tools, *, seconds: float = 0.5) -> 
     """
     if access.kind != "write":
         return access
-    tools.wait(seconds)
+    tools.wait(within("seconds", seconds, 0, 3600))
     _unusable("database is locked")
 
 
@@ -103,7 +103,7 @@ def store_slow(access: StoreAccess, tools: Tools, *, seconds: float = 0.5) -> St
     """
     if access.kind not in ("read", "write"):
         return access
-    tools.wait(seconds)
+    tools.wait(within("seconds", seconds, 0, 3600))
     return StoreAccess(access.kind)
 
 
@@ -176,7 +176,7 @@ def ca_slow(access: StoreAccess, tools: Tools, *, seconds: float = 1.0) -> Store
     """
     if access.kind != "write":
         return access
-    tools.wait(seconds)
+    tools.wait(within("seconds", seconds, 0, 3600))
     return StoreAccess(access.kind)
 
 
@@ -309,17 +309,17 @@ def challenge_spent_elsewhere(lookup: ChallengeLookup, tools: Tools) -> Challeng
     """
     if lookup.found is None or lookup.found.spent_at is not None:
         return lookup
-    spent = replace(lookup.found, spent_at=tools.lab.clock.now() - span(minutes=1), uses=1)
+    spent = replace(lookup.found, spent_at=tools.lab.clock.now() - timedelta(minutes=1), uses=1)
     return ChallengeLookup(found=spent)
 
 
 @_challenge_fault()
-def challenge_ran_out(lookup: ChallengeLookup, tools: Tools, *, minutes: int = 1) -> ChallengeLookup:
+def challenge_ran_out(lookup: ChallengeLookup, tools: Tools) -> ChallengeLookup:
     """The challenge ran out a minute ago, whatever was said when it was handed out.
 
     The device took longer than PasswordValidity: it was off, or the MDM delivered late.
     """
-    end = tools.lab.clock.now() - span(minutes=minutes)
+    end = tools.lab.clock.now() - timedelta(minutes=1)
     if lookup.found is None or (lookup.found.expires_at or end) < end:
         return lookup
     return ChallengeLookup(found=replace(lookup.found, expires_at=end))
@@ -328,6 +328,11 @@ def challenge_ran_out(lookup: ChallengeLookup, tools: Tools, *, minutes: int = 1
 # -- the clock -----------------------------------------------------------------------------
 
 _clock_fault = functools.partial(_fault, takes=datetime)
+_TEN_YEARS = 10 * 365 * 24 * 60  # minutes
+
+
+def _shift(minutes: int) -> timedelta:
+    return timedelta(minutes=within("minutes", minutes, 0, _TEN_YEARS))
 
 
 @_clock_fault(
@@ -342,7 +347,7 @@ def clock_ahead(now: datetime, tools: Tools, *, minutes: int = 30) -> datetime:
     run out, and the request is refused.
     """
     del tools
-    return now + span(minutes=minutes)
+    return now + _shift(minutes)
 
 
 @_clock_fault(clause="RFC 5280 4.1.2.5", client_must=ClientMust.SUCCEED)
@@ -353,7 +358,7 @@ def clock_behind(now: datetime, tools: Tools, *, minutes: int = 5) -> datetime:
     valid, and the service says so.
     """
     del tools
-    return now - span(minutes=minutes)
+    return now - _shift(minutes)
 
 
 @_clock_fault(clause="RFC 5905 11.3", client_must=ClientMust.SUCCEED)
@@ -362,4 +367,4 @@ def clock_jumps(now: datetime, tools: Tools, *, minutes: int = 2) -> datetime:
 
     A virtual machine whose host and whose time service do not agree has such a clock.
     """
-    return now + span(minutes=minutes) if tools.nth % 2 else now - span(minutes=minutes)
+    return now + _shift(minutes) if tools.nth % 2 else now - _shift(minutes)

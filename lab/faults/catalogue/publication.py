@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from crl_publisher.publication import PublishedFile
+from lab.faults.minting import within
 from lab.faults.published import CHAINING, OFFLINE, with_content
 from lab.faults.registry import ClientMust, Seam, Step, fault
 from lab.faults.values import Arrival, Close, HttpAnswer, Send, Wait
@@ -104,7 +105,7 @@ def crl_server_error(arrival: Arrival, tools: Tools, *, status: int = 500) -> Ar
     The share behind the web server is gone, or its account may not read it.
     """
     del tools
-    return arrival.answered(status if 400 <= status <= 599 else 500, _FAILED)
+    return arrival.answered(within("status", status, 400, 599), _FAILED)
 
 
 @_fault(
@@ -119,7 +120,7 @@ def ocsp_server_error(arrival: Arrival, tools: Tools, *, status: int = 503) -> A
     Its application pool is stopped. That is no OCSP response, and says nothing about any certificate.
     """
     del tools
-    return arrival.answered(status if 400 <= status <= 599 else 503, _FAILED)
+    return arrival.answered(within("status", status, 400, 599), _FAILED)
 
 
 @_fault(
@@ -161,6 +162,7 @@ def _sent_on(arrival: Arrival, url: str) -> Arrival:
 
 
 def _late(answer: HttpAnswer, seconds: float) -> HttpAnswer:
+    within("seconds", seconds, 0, 3600)
     return answer.delivered(
         f"after {seconds:g} seconds",
         lambda whole: (Wait(seconds), Send(whole.head() + whole.body), Close()),

@@ -15,7 +15,7 @@ from ca.opening import open_root_crl
 from ca.records import CertificateFilter, Revocation, RevocationReason, RevokedEntry
 from crl_publisher.publication import PublishedFile
 from lab.faults.ca_keys import issuing_key
-from lab.faults.minting import foreign_key
+from lab.faults.minting import foreign_key, within
 from lab.faults.published import OFFLINE, REVOKED, bit_flipped, resigned_crl, span, with_content
 from lab.faults.registry import ClientMust, Seam, Step, fault
 from lab.faults.signed_crls import CrlParts
@@ -48,7 +48,7 @@ def crl_expired(file: PublishedFile, tools: Tools, *, days: int = 1) -> Publishe
 
     The CA, or the task that copies its CRLs, has stood still. It says nothing of what was revoked since.
     """
-    end = tools.lab.clock.now() - span(days=days)
+    end = tools.lab.clock.now() - span("days", days)
     return resigned_crl(
         file,
         tools,
@@ -64,7 +64,7 @@ def crl_not_yet_valid(file: PublishedFile, tools: Tools, *, days: int = 1) -> Pu
 
     The CA's clock is ahead, or the device's behind.
     """
-    begin = tools.lab.clock.now() + span(days=days)
+    begin = tools.lab.clock.now() + span("days", days)
     return resigned_crl(
         file, tools, lambda crl: replace(crl, this_update=begin, next_update=begin + timedelta(days=7))
     )
@@ -225,7 +225,7 @@ def crl_huge(file: PublishedFile, tools: Tools, *, entries: int = 20_000) -> Pub
 
     Large CAs have such lists. Clients with a limit on size or time fail here, and none should.
     """
-    more = _strangers(max(0, min(entries, 1_000_000)))
+    more = _strangers(within("entries", entries, 1, 1_000_000))
     return resigned_crl(file, tools, lambda crl: replace(crl, entries=crl.entries + more))
 
 
@@ -282,7 +282,7 @@ def delta_crl_expired(file: PublishedFile, tools: Tools, *, hours: int = 1) -> P
     Delta CRLs are published often, and so are the first to go stale. A client that uses delta CRLs must not
     use this one; the base CRL still holds.
     """
-    end = tools.lab.clock.now() - span(hours=hours)
+    end = tools.lab.clock.now() - span("hours", hours)
     return resigned_crl(
         file,
         tools,
@@ -301,7 +301,8 @@ def delta_crl_wants_newer_base(file: PublishedFile, tools: Tools, *, ahead: int 
     """
 
     def newer(crl: CrlParts) -> CrlParts:
-        number = max(crl.number() or 0, crl.number(oids.DELTA_CRL_INDICATOR) or 0) + max(ahead, 1)
+        newest = max(crl.number() or 0, crl.number(oids.DELTA_CRL_INDICATOR) or 0)
+        number = newest + within("ahead", ahead, 1, 1_000_000)
         return _numbered(crl, number)
 
     return resigned_crl(file, tools, newer)

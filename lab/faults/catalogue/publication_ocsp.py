@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ca import der, extensions, names, oids
@@ -15,7 +16,7 @@ from ca.records import RevocationReason
 from lab.faults.ca_keys import issuing_key, responder_credential
 from lab.faults.minting import altered, ended, foreign_key, signed, with_extension
 from lab.faults.published import REVOKED, bit_flipped, span
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.registry import BadParameter, ClientMust, Seam, Step, fault
 from lab.faults.signed_ocsp import UNKNOWN, OcspParts, revoked
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _UNKNOWN_EXTENSION = "1.3.6.1.4.1.99999.1"
 _UNKNOWN_RESPONSE_TYPE = "1.3.6.1.4.1.99999.2"
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _NONCE_OCTETS = 32
+_REASONS = [each.value for each in RevocationReason if each is not RevocationReason.REMOVE_FROM_CRL]
 
 
 def _resigned(answer: OcspAnswer, tools: Tools, change: Callable[[OcspParts], OcspParts]) -> OcspAnswer:
@@ -133,8 +135,9 @@ def ocsp_revoked(answer: OcspAnswer, tools: Tools, *, reason: int = 1) -> OcspAn
 
     ``reason`` is another CRLReason by its number. The CRL says nothing of it.
     """
-    code = RevocationReason(reason).value if reason in {each.value for each in RevocationReason} else 0
-    status = revoked(tools.lab.clock.now() - span(minutes=10), code)
+    if reason not in _REASONS:
+        raise BadParameter(f"reason is {reason}, expected one of {', '.join(map(str, _REASONS))}")
+    status = revoked(tools.lab.clock.now() - timedelta(minutes=10), reason)
     changed = _resigned(
         answer, tools, lambda parts: parts.each(lambda single: replace(single, status=status))
     )
@@ -188,8 +191,8 @@ def ocsp_expired(answer: OcspAnswer, tools: Tools, *, hours: int = 1) -> OcspAns
 
     A cache or a stapling server goes on handing out what it has. It says nothing of what was revoked since.
     """
-    end = tools.lab.clock.now() - span(hours=hours)
-    begin = end - span(hours=1)
+    end = tools.lab.clock.now() - span("hours", hours)
+    begin = end - timedelta(hours=1)
     return _resigned(
         answer,
         tools,
@@ -206,12 +209,14 @@ def ocsp_not_yet_valid(answer: OcspAnswer, tools: Tools, *, hours: int = 24) -> 
 
     The responder's clock is ahead, or the device's behind.
     """
-    begin = tools.lab.clock.now() + span(hours=hours)
+    begin = tools.lab.clock.now() + span("hours", hours)
     return _resigned(
         answer,
         tools,
         lambda parts: replace(
-            parts.each(lambda single: replace(single, this_update=begin, next_update=begin + span(hours=1))),
+            parts.each(
+                lambda single: replace(single, this_update=begin, next_update=begin + timedelta(hours=1))
+            ),
             produced_at=begin,
         ),
     )
@@ -355,7 +360,7 @@ def ocsp_responder_expired(answer: OcspAnswer, tools: Tools, *, days: int = 1) -
     They last two weeks with AD CS, and are not renewed where the responder may not enrol.
     """
     now = tools.lab.clock.now()
-    return _with_responder(answer, tools, lambda tbs: ended(tbs, now, max(days, 1)))
+    return _with_responder(answer, tools, lambda tbs: ended(tbs, now, days))
 
 
 @_ocsp_fault(clause="RFC 6960 4.2.1", client_must=ClientMust.REJECT)
