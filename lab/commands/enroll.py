@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import sys
 import time
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ class EnrollOptions:
     message_type: str | None
     ca_fingerprint: tuple[str, ...]
     ca_file: tuple[Path, ...]
+    tls_ca_file: tuple[Path, ...]
     insecure: bool
     digest: str | None
     cipher: str | None
@@ -135,6 +137,12 @@ class EnrollOptions:
 )
 @click.option("--ca-fingerprint", multiple=True, help="SHA-256, SHA-1 or MD5 of a CA certificate, in hex.")
 @click.option("--ca-file", type=_FILE, multiple=True, help="Trust the CA certificates in this file.")
+@click.option(
+    "--tls-ca-file",
+    type=_FILE,
+    multiple=True,
+    help="For https: trust the CA certificates in this file, in place of the machine's.",
+)
 @click.option("--insecure", is_flag=True, help="Believe whatever CA certificate the server sends.")
 @click.option("--digest", type=click.Choice(list(_DIGESTS)), help="Default: the best that is announced.")
 @click.option("--cipher", type=click.Choice(list(_CIPHERS)), help="Default: the best that is announced.")
@@ -216,6 +224,7 @@ def _client(options: EnrollOptions) -> ScepClient:
             url=options.url,
             limits=HttpLimits(timeout=timedelta(seconds=options.timeout)),
             user_agent=options.user_agent,
+            tls=_tls(options.tls_ca_file),
         ),
         CaTrust(
             fingerprints=options.ca_fingerprint,
@@ -248,6 +257,24 @@ def _anchors(files: Sequence[Path]) -> TrustAnchors | None:
         return TrustAnchors.of_files(files)
     except (OSError, UnreadableCertificate) as error:
         raise click.UsageError(str(error)) from error
+
+
+def _tls(files: Sequence[Path]) -> ssl.SSLContext | None:
+    """Return how servers are authenticated in https; None is as this machine does it."""
+    if not files:
+        return None
+    try:
+        pems = [certificate_pem(certificate).decode() for file in files for certificate in _in_file(file)]
+        return ssl.create_default_context(cadata="".join(pems))
+    except ssl.SSLError as error:
+        raise click.UsageError(f"the certificates for https cannot be used: {error}") from error
+
+
+def _in_file(file: Path) -> Sequence[X509Certificate]:
+    try:
+        return read_certificates(_read(file))
+    except UnreadableCertificate as error:
+        raise click.UsageError(f"{file}: {error}") from error
 
 
 def _enrol(options: EnrollOptions, client: ScepClient) -> Outcome:
