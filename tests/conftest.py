@@ -1,8 +1,14 @@
-"""What holds for every test: the run begins by saying which foreign judges are at hand."""
+"""What holds for every test: the run begins by naming the foreign judges, and logs go to `logging`."""
 
 from __future__ import annotations
 
 from peers import PEERS, REQUIRE_PEERS
+
+from lab.logs import route_to_standard_logging
+
+# `structlog.testing.capture_logs` leaves structlog configured as it found it. Found without a configuration
+# it would leave the one that prints, and every lab of a later test would log into what a command prints.
+route_to_standard_logging()
 
 
 def pytest_report_header() -> list[str]:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from lab.recorded import RecordedAnswer
 
 COLUMNS = ("ID", "TIME", "CLIENT", "WHAT", "SUBJECT", "OUTCOME", "REFUSED BY", "FAULTS", "MS")
-_WIDTHS = (5, 12, 15, 24, 24, 18, 20, 28, 0)
+_WIDTHS = (5, 23, 15, 24, 24, 18, 20, 28, 0)
 
 
 def cells(row: EntryRow) -> tuple[str, ...]:
     """Return an entry's cells for a table with `COLUMNS`."""
     shown = (
         row.number,
-        f"{row.received_at.astimezone(UTC):%H:%M:%S.%f}"[:-3],
+        f"{row.received_at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3],
         row.client_address,
         row.what,
         row.subject,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scep_server.exchange import Exchange
 
 _OVERHEAD: Final = 3000  # octets that an entry costs besides what it holds, roughly
+_LONG_PATH: Final = 80
 _PEM_LINE: Final = b"-----"
 
 
@@ -105,7 +106,8 @@ class JournalEntry:
     def what(self) -> str:
         """Return what was asked: the SCEP operation and message, or method and path."""
         if self.operation is None:
-            return f"{self.request.method} {self.request.target.partition('?')[0]}"
+            path = self.request.target.partition("?")[0]
+            return f"{self.request.method} {path if len(path) <= _LONG_PATH else path[:_LONG_PATH] + '...'}"
         return f"{self.operation} {self.message_type}" if self.message_type else self.operation
 
     @property
@@ -173,7 +175,11 @@ def entry_of(number: int, recorded: RecordedExchange, *, body_octets: int) -> Jo
         ),
         seconds=recorded.seconds,
     )
-    return entry if exchange is None else _with_scep(entry, exchange)
+    if exchange is not None:
+        return _with_scep(entry, exchange)
+    return (
+        replace(entry, operation=_operation(entry.request.target)) if recorded.listener == "scep" else entry
+    )
 
 
 def _verdict(recorded: RecordedExchange) -> EntryVerdict:
@@ -189,6 +195,14 @@ def _verdict(recorded: RecordedExchange) -> EntryVerdict:
         pki_status=None if cert_rep is None else cert_rep.pki_status.rfc_name,
         fail_info=None if cert_rep is None or cert_rep.fail_info is None else cert_rep.fail_info.rfc_name,
     )
+
+
+def _operation(target: str) -> str | None:
+    """Return what was asked of a SCEP server that was not reached."""
+    try:
+        return read_query(target.partition("?")[2]).operation.value
+    except BadQuery:
+        return None
 
 
 def _with_scep(entry: JournalEntry, exchange: Exchange) -> JournalEntry:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _NO_KEYS: Final = EnvelopeKeys()
 _OPENED: Final = "as the server opened it"
 _TEXT_SHOWN: Final = 4000
+_LINES_SHOWN: Final = 100
+_SHORT_LINE: Final = 100
 _OCSP_GET: Final = re.compile(r"/ocsp/([^?#]+)", re.IGNORECASE)
 _BINARY: Final = re.compile(r"[^\t\r\n\x20-\x7e\xa0-\U0010ffff]")
 
@@ -105,9 +107,17 @@ def _explained(octets: bytes, keys: EnvelopeKeys, kept: int = 0, whole: int = 0)
     except NotUnderstood as error:
         text = _text(octets)
         if text:
-            return (Node(name="text", value=text[:_TEXT_SHOWN]),)
+            return (_text_node(text),)
         cut = f"; only the first {kept} of {whole} octets are kept" if kept < whole else ""
         return (Node(name="not understood", note=f"{error}{cut}"),)
+
+
+def _text_node(text: str) -> Node:
+    """Return a text; one of several short lines, such as a list of capabilities, as a node for each."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if 1 < len(lines) <= _LINES_SHOWN and max(map(len, lines)) <= _SHORT_LINE:
+        return Node(name="text", children=tuple(Node(name=line) for line in lines))
+    return Node(name="text", value=text.strip()[:_TEXT_SHOWN])
 
 
 def _text(octets: bytes) -> str:

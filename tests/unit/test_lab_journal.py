@@ -109,7 +109,8 @@ def test_an_exchange_at_the_pki_listener_is_judged_by_its_status() -> None:
         ({"client_address": "10.0.0.9"}, [3]),
         ({"fault": "wrong-nonce"}, [3]),
         ({"fault": "other"}, []),
-        ({"operation": "GetCACaps"}, []),  # no service was reached
+        ({"operation": "getcacaps"}, [1, 3]),
+        ({"operation": "PKIOperation"}, []),
         ({"subject": "CN"}, []),
         ({"refused_by": "challenge-unknown"}, []),
     ],
@@ -125,6 +126,25 @@ def test_finds_what_is_asked_for(wanted: dict[str, object], found: list[int]) ->
 def test_refuses_to_look_for_what_entries_do_not_have() -> None:
     with pytest.raises(ValidationError, match="colour"):
         Journal(5).find(colour="red")
+
+
+def test_capabilities_are_explained_line_by_line() -> None:
+    entry = Journal(5).add(recorded(answer=b"AES\r\nPOSTPKIOperation\r\n\r\n"))
+    (tree,) = entry_trees(entry).answer
+    assert [child.name for child in tree.children] == ["AES", "POSTPKIOperation"]
+
+
+def test_a_page_in_ndes_encoding_is_explained_as_text() -> None:
+    entry = Journal(5).add(recorded(answer="\ufeff<HTML>Tëst</HTML>".encode("utf-16-le")))
+    (tree,) = entry_trees(entry).answer
+    assert (tree.name, tree.value) == ("text", "<HTML>Tëst</HTML>")
+
+
+def test_a_message_that_was_cut_says_how_much_is_kept() -> None:
+    entry = Journal(5, body_octets=10).add(recorded(answer=b"\x30\x82\x01\x00" + bytes(256)))
+    (tree,) = entry_trees(entry).answer
+    assert "reading stopped at octet" in tree.note
+    assert tree.note.endswith("only the first 10 of 260 octets are kept")
 
 
 # -- waiting ---------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def test_another_answer_is_a_difference(server) -> None:
     assert found == {
         "HTTP answer": ("404 OK", "200 OK"),
         "HTTP answer > Content-Type": ("text/html", "text/plain"),
-        "text": ("Renewal\n", "POSTPKIOperation\n"),
+        "text": ("Renewal", "POSTPKIOperation"),
     }
 
 
