@@ -261,8 +261,9 @@ class RunningLab:
                 raise NotAnswering(f"the {listener.name} listener on port {listener.port} does not answer")
 
     def remember(self) -> None:
-        """Make how the lab is now what `reset` comes back to."""
-        self._beginning = Beginning(self.world)
+        """Make how the lab is now what `reset` comes back to; requests under way are answered first."""
+        with self._resetting, self._gate.shut():
+            self._beginning = Beginning(self.world)
 
     def reset(self) -> None:
         """Make the lab as it was when it was told to `remember`: the same keys and URLs, no memory since.
