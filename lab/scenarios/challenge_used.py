@@ -5,7 +5,7 @@ password out of its cache; whoever sends it again, be it a second device that wa
 password or a profile that is rolled out with one fixed challenge, is refused.
 
 A request that the CA denies does not use its password up: the same one works once the CA has been put
-right.
+right. That follows from the order in which NDES does things; nobody has published a test of it.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ signed. NDES keeps the RA certificates that the old key has signed, but hands th
 certificate. A device finds a CA of the right name, and the signature of the RA certificates is not that
 CA's.
 
-Where the renewed CA is itself the root, the device finds the old root above the RA certificates and does
-not trust it: Microsoft describes that case, with 0x800B0109. Here a root stands above the CA, and it is the
-signature that fails.
+Microsoft describes the same cause with 0x800B0109: presumably the device there still knew the old CA's
+certificate, and followed the RA certificates up to a root that it did not trust.
+The device here knows the root alone, and for it the signature fails.
 """
 
 from __future__ import annotations
