@@ -214,12 +214,17 @@ def load_settings(
 
 
 def effective_rows(loaded: LoadedSettings) -> list[SettingRow]:
-    """Return every effective setting, secrets hidden, with the source it came from."""
+    """Return every effective setting, secrets hidden, with the source it came from.
+
+    What no source names and is no default has been set or worked out by the lab itself.
+    """
     rows = []
+    defaults = dict(_leaves(LabSettings().model_dump(mode="json")))
     for path, value in _leaves(loaded.settings.model_dump(mode="json")):
         name = ".".join(path)
         came_from = (origin for key, origin in loaded.origins.items() if f"{name}.".startswith(f"{key}."))
-        rows.append(SettingRow(name=name, value=value, origin=next(came_from, "default")))
+        unnamed = "default" if defaults.get(path) == value else "lab"
+        rows.append(SettingRow(name=name, value=value, origin=next(came_from, unnamed)))
     return rows
 
 

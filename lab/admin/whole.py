@@ -20,7 +20,11 @@ Outcome = Literal["made", "changed", "pending", "unchanged"]
 
 
 class SettingView(ApiModel):
-    """A setting in force; ``value`` is stars where it is secret. ``origin``: where it came from."""
+    """A setting in force; ``value`` is stars where it is secret.
+
+    ``origin`` is where it came from: a flag, the environment, a file, default, or lab for what the lab has
+    set or worked out itself.
+    """
 
     name: str
     value: JsonValue

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.ready import ReadyFacts
-    from lab.settings import LabSettings
+    from lab.settings import LabSettings, LoadedSettings
 
 _PORT = click.IntRange(0, 65535)
 
@@ -76,7 +76,7 @@ def up(
 
     Prints the URLs, the root's thumbprints, one fresh challenge, and a line to enrol with.
     """
-    settings = load(
+    loaded = load(
         config,
         server__data_dir=data_dir,
         server__ephemeral=ephemeral,
@@ -89,15 +89,15 @@ def up(
         ndes__single_password=None if single_password == "-" else single_password,
         scep__profile=profile,
         logs__files=log_files,
-    ).settings
+    )
     if data_dir is not None and ephemeral:
         raise click.UsageError("--data-dir and --ephemeral exclude each other")
-    with _interrupted() as ended, _folder(settings, data_dir) as folder:
-        _serve(settings, folder, ready_file, as_json, ended)
+    with _interrupted() as ended, _folder(loaded.settings, data_dir) as folder:
+        _serve(loaded, folder, ready_file, as_json, ended)
 
 
 def _serve(
-    settings: LabSettings, folder: Path, ready_file: Path | None, as_json: bool, ended: threading.Event
+    loaded: LoadedSettings, folder: Path, ready_file: Path | None, as_json: bool, ended: threading.Event
 ) -> None:
     from ca.clock import SystemClock
     from lab.ready import write_ready_file
@@ -106,14 +106,15 @@ def _serve(
 
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)  # of a lab that was killed: whoever waits must not see it
-    durable = not _is_ephemeral(settings, folder)
+    durable = not _is_ephemeral(loaded.settings, folder)
     running = RunningLab(
-        settings,
+        loaded.settings,
         folder,
         clock=SystemClock(),
         entropy=os.urandom,
         observers=(ExchangeLog(),),
         durable=durable,
+        origins=loaded.origins,
     )
     with contextlib.ExitStack() as undo:
         undo.callback(running.stop)
