@@ -45,6 +45,7 @@ _text("certificate::weak-key", lambda text: "Public-Key: (1024 bit)" in text)
 _text("certificate::for-another-subject", lambda text: "Subject: CN = Somebody Else\n" in text)
 shows("certificate::empty-subject")(lambda side: issued(side).subject == "")
 _text("certificate::subject-in-capitals", lambda text: "Subject: O = STAND, CN = LOOK\n" in text)
+_text("certificate::common-name-alone", lambda text: "Subject: CN = look\n" in text)
 _text("certificate::subject-reordered", lambda text: "Subject: CN = look, O = Stand\n" in text)
 
 

@@ -56,14 +56,16 @@ def ra_missing(answer: CaCertificatesAnswer, tools: Tools) -> CaCertificatesAnsw
     seam=_SEAM,
     takes=CaCertificatesAnswer,
     clause="RFC 8894 3.2",
-    client_must=ClientMust.REJECT,
+    client_must=ClientMust.MAY,
     operations=_GET,
     symptom="SCARD_E_NO_SUCH_CERTIFICATE 0x8010002C (windows-client.md section 7 b)",
 )
 def signing_ra_missing(answer: CaCertificatesAnswer, tools: Tools) -> CaCertificatesAnswer:
     """The bag has the RA's encryption certificate, and not the one that replies are signed with.
 
-    Whoever sends a request all the same gets a certificate for it, in a reply whose signer is unknown.
+    Whoever sends a request all the same gets a certificate for it, in a reply whose signer GetCACert did not
+    bring. A client may believe one that comes with the reply and is of the same CA; so, then, could every
+    device sign replies that has a certificate of it.
     """
     signing = tools.lab.registration_authority.signing.der
     return with_only(answer, lambda one: one.der != signing)

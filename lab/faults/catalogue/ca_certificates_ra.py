@@ -175,14 +175,15 @@ def ra_expired(answer: CaCertificatesAnswer, tools: Tools, *, days: int = 1) -> 
     seam=_SEAM,
     takes=CaCertificatesAnswer,
     clause="RFC 8894 2.2; RFC 5280 6.1.3",
-    client_must=ClientMust.REJECT,
+    client_must=ClientMust.MAY,
     operations=_GET,
     symptom="CERT_E_EXPIRED 0x800B0101 (windows-client.md section 1.3)",
 )
 def signing_ra_expired(answer: CaCertificatesAnswer, tools: Tools, *, days: int = 1) -> CaCertificatesAnswer:
     """The RA's signing certificate ran out, at midnight ``days`` days ago; the encryption one is good.
 
-    The two were renewed one without the other. A request can be enveloped, and its reply not be believed.
+    The two were renewed one without the other. A request can be enveloped, and its reply not be believed by
+    whoever goes by GetCACert; a reply brings the good certificate along, except under the profiles of NDES.
     """
     now, key = tools.lab.clock.now(), issuing_key(tools.lab)
     signing = tools.lab.registration_authority.signing.der

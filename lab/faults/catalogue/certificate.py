@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from ca import der, names
+from ca import der, names, oids
 from lab.faults.minting import ended, foreign_key, weak_public_key, with_key, within
 from lab.faults.registry import BadParameter, ClientMust, Seam, fault
 from lab.faults.values import DraftCertificate
@@ -173,6 +173,26 @@ def subject_reordered(draft: DraftCertificate, tools: Tools) -> DraftCertificate
     del tools
     parts = [element.raw for element in der.one(draft.tbs.subject_der).elements()]
     return _changed(draft, subject_der=der.sequence(*reversed(parts)))
+
+
+@fault(
+    seam=_SEAM,
+    takes=DraftCertificate,
+    clause="RFC 8894 3.3.1",
+    client_must=ClientMust.MAY,
+    operations=_ENROL,
+)
+def common_name_alone(draft: DraftCertificate, tools: Tools) -> DraftCertificate:
+    """Of the subject that was asked for, the commonName alone is left.
+
+    A template that takes the common name and builds the rest, or does without. A subject that is nothing but a
+    common name stays as it is.
+    """
+    del tools
+    rdns = names.read_name(draft.tbs.subject_der)
+    parts = der.one(draft.tbs.subject_der).elements()
+    kept = [part.raw for part, rdn in zip(parts, rdns, strict=True) if rdn[0].type == oids.COMMON_NAME]
+    return _changed(draft, subject_der=der.sequence(*kept)) if kept else draft
 
 
 def _rebuilt(tbs: TbsCertificate, turn: Callable[[names.NameAttribute], bytes]) -> bytes:
