@@ -185,8 +185,8 @@ def subject_reordered(draft: DraftCertificate, tools: Tools) -> DraftCertificate
 def common_name_alone(draft: DraftCertificate, tools: Tools) -> DraftCertificate:
     """Of the subject that was asked for, the commonName alone is left.
 
-    A template that takes the common name and builds the rest, or does without. A subject that is nothing but a
-    common name stays as it is.
+    A template that takes the common name and builds the rest, or does without. A subject that is nothing
+    but a common name stays as it is.
     """
     del tools
     rdns = names.read_name(draft.tbs.subject_der)
