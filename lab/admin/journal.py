@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, Self
 
 from pydantic import Field
 
-from lab.decoding import Node
 from lab.journal.query import LISTED_AT_ONCE, JournalQuery
 from lab.journal.records import EntryRecord
-from lab.journal.trees import EntryTrees
 
 from .models import ApiModel
 
 if TYPE_CHECKING:
+    from lab.decoding import Node
     from lab.journal import JournalEntry
+    from lab.journal.trees import EntryTrees
 
 LONGEST_WAIT_SECONDS = 30
 
@@ -133,6 +133,8 @@ class NodeView(ApiModel):
 
     def node(self) -> Node:
         """Return the tree itself."""
+        from lab.decoding import Node
+
         return Node(
             name=self.name,
             value=self.value,
@@ -153,6 +155,8 @@ class EntryView(EntryRecord):
 
     def trees(self) -> EntryTrees:
         """Return what the octets say."""
+        from lab.journal.trees import EntryTrees
+
         return EntryTrees(
             request=tuple(view.node() for view in self.request_tree),
             answer=tuple(view.node() for view in self.answer_tree),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from lab.journal import Journal, NoSuchEntry
 from lab.journal.records import EntryRecord
-from lab.journal.trees import EntryTrees, entry_trees
 
 from .desk import DeskRefused, DeskUnavailable, NotFound
 from .journal import EntryPage, EntryRow, EntryView, NodeView
@@ -128,6 +127,8 @@ def page_of(entries: Sequence[JournalEntry], query: EntryListQuery) -> EntryPage
 
 def view_of(entry: JournalEntry, *, trees: bool = True) -> EntryView:
     """Return an entry, with its octets explained where ``trees`` are wanted."""
+    from lab.journal.trees import EntryTrees, entry_trees  # what explains is loaded when it is wanted
+
     explained = entry_trees(entry) if trees else EntryTrees(request=(), answer=())
     record = EntryRecord.of(entry)
     return EntryView(
