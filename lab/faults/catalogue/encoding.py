@@ -141,7 +141,7 @@ def more_certificates(draft: ReplyDraft, tools: Tools) -> ReplyDraft:
 def signer_by_key_identifier(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """SignerInfo names the signer by subjectKeyIdentifier, not by issuer and serial number.
 
-    Both forms have to be read.
+    Both forms have to be read. strongSwan 5.9.8 and scepclient 2.1.0 read the other alone.
     """
     identifier = der.implicit(0, subject_key_identifier(signing.signer.certificate))
     changed = set_signer_info(signing, version=3, signer_id_der=identifier)
@@ -224,7 +224,7 @@ def content_type_wrong(signing: SigningDraft, tools: Tools) -> SigningDraft:
 def content_is_enveloped_data(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """Both eContentType and the contentType attribute say envelopedData, where SCEP has data.
 
-    XiPKI writes requests so, and readers tend to take it.
+    XiPKI writes requests so. scepclient 2.1.0 takes it, strongSwan 5.9.8 falls over it.
     """
     if not is_success(signing):
         return signing
@@ -278,7 +278,7 @@ def attributes_unsorted(signing: SigningDraft, tools: Tools) -> SigningDraft:
 def attributes_unsorted_signed_sorted(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The signed attributes are not sent in DER's order, and are signed in that order.
 
-    Whoever verifies over the octets as they came, as OpenSSL does, gets another digest.
+    Whoever verifies over the octets as they came, as OpenSSL and strongSwan do, gets another digest.
     """
     signer = signing.signer
     in_order = signing.parts.attributes_to_be_signed()
@@ -293,7 +293,8 @@ def attributes_unsorted_signed_sorted(signing: SigningDraft, tools: Tools) -> Si
 def digest_md5(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The reply is digested and signed with MD5.
 
-    SCEP's mandatory digest before RFC 8894, which forbids it. Collisions of MD5 take seconds.
+    SCEP's mandatory digest before RFC 8894, which forbids it: collisions of MD5 take seconds. strongSwan
+    5.9.8 takes it.
     """
     key = _ra_key(signing, tools)
     if key is None:
@@ -324,7 +325,8 @@ def digest_sha1(draft: ReplyDraft, tools: Tools) -> ReplyDraft:
 def signature_pss(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The reply is signed with RSASSA-PSS.
 
-    RFC 8894 does not speak of it. strongSwan signs requests so where it is told to.
+    RFC 8894 does not speak of it. strongSwan 5.9.8 signs requests so where it is told to, and does not read
+    it in a reply.
     """
     key = _ra_key(signing, tools)
     if key is None:

@@ -87,7 +87,8 @@ def enveloped_for_another_recipient(draft: ReplyDraft, tools: Tools) -> ReplyDra
 def other_recipient_first(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The envelope has two recipientInfos: somebody else's, and then the client's.
 
-    smallstep's server envelopes to every certificate of the request. A client looks for its own.
+    smallstep's server envelopes to every certificate of the request. A client looks for its own; strongSwan
+    5.9.8 looks at the first alone.
     """
     recipient = signing.draft.cert_rep.recipient
     if not isinstance(recipient, KeyTransportRecipient) or not is_success(signing):
@@ -120,8 +121,8 @@ def recipient_by_key_identifier(signing: SigningDraft, tools: Tools) -> SigningD
 def key_transport_oaep(draft: ReplyDraft, tools: Tools, *, digest: str = "sha1") -> ReplyDraft:
     """The envelope's key is carried by RSAES-OAEP, although the request had PKCS#1 v1.5.
 
-    NDES of Windows Server 2019 answers so. OpenSSL's PKCS7_decrypt, and with it sscep, does not read it.
-    ``digest`` is sha1 or sha256.
+    NDES has been seen to answer so. sscep, strongSwan 5.9.8 and scepclient 2.1.0 cannot read it. ``digest``
+    is sha1 or sha256.
     """
     recipient = draft.cert_rep.recipient
     if not isinstance(recipient, KeyTransportRecipient) or recipient.key_transport.oaep_digest is not None:
@@ -165,7 +166,8 @@ def content_key_too_short(signing: SigningDraft, tools: Tools) -> SigningDraft:
 def padding_corrupted(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The padding of the content ends in a zero octet, which no padding does.
 
-    A client says no more than that it cannot open the envelope, whatever was wrong in it.
+    A client says no more than that it cannot open the envelope, whatever was wrong in it. strongSwan 5.9.8
+    and scepclient 2.1.0 do not look at the padding.
     """
     cipher = signing.draft.cert_rep.cipher
     if cipher is None:
@@ -178,7 +180,10 @@ def padding_corrupted(signing: SigningDraft, tools: Tools) -> SigningDraft:
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 5652 6.3", client_must=ClientMust.REJECT)
 def ciphertext_cut_off(signing: SigningDraft, tools: Tools) -> SigningDraft:
-    """The last octet of the ciphertext is missing: it is no longer made of whole blocks."""
+    """The last octet of the ciphertext is missing: it is no longer made of whole blocks.
+
+    scepclient 2.1.0 falls over it.
+    """
     return change_envelope(
         signing, lambda was: replace(was, ciphertext=was.ciphertext and was.ciphertext[:-1])
     )
@@ -210,7 +215,8 @@ def iv_missing(signing: SigningDraft, tools: Tools) -> SigningDraft:
 def content_in_des(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The content is encrypted with single DES.
 
-    SCEP's mandatory cipher before RFC 8894, which forbids it: the key has 56 bits.
+    SCEP's mandatory cipher before RFC 8894, which forbids it: the key has 56 bits. strongSwan 5.9.8 and
+    scepclient 2.1.0 take it.
     """
     return _enciphered(
         signing,
@@ -321,7 +327,7 @@ def encrypted_content_called_signed_data(signing: SigningDraft, tools: Tools) ->
 def encrypted_content_in_segments(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The encryptedContent is constructed, of several OCTET STRINGs; all lengths are definite.
 
-    BER, which CMS allows. Servers and clients in Go write so.
+    BER, which CMS allows. Servers and clients in Go write so; strongSwan 5.9.8 cannot read it.
     """
     if not is_success(signing):
         return signing

@@ -30,7 +30,7 @@ def indefinite_length(message: EncodedMessage, tools: Tools) -> EncodedMessage:
     """The reply is in BER: indefinite lengths, and the content in segments.
 
     CMS is BER, in which only signed attributes have to be DER. Bouncy Castle writes so, and with it jscep's
-    server and EJBCA.
+    server and EJBCA. strongSwan 5.9.8 and scepclient 2.1.0 cannot read it.
     """
     return replace(
         message,
@@ -46,7 +46,7 @@ def indefinite_length(message: EncodedMessage, tools: Tools) -> EncodedMessage:
 def content_in_segments(message: EncodedMessage, tools: Tools) -> EncodedMessage:
     """The content is a constructed OCTET STRING of several segments; all lengths are definite.
 
-    Apple and .NET write so.
+    Apple and .NET write so. strongSwan 5.9.8 and scepclient 2.1.0 cannot read it.
     """
     if not content_of(message.octets):
         return message

@@ -95,7 +95,7 @@ def fail_info_bad_message_check(request: OpenedRequest, tools: Tools, *, text: s
 def fail_info_bad_request(request: OpenedRequest, tools: Tools, *, text: str = "") -> OpenedRequest:
     """The request is refused with failInfo badRequest (2).
 
-    NDES says so of everything that the CA denies. Nothing is issued and no challenge is spent. ``text`` is
+    NDES says so of what the CA denies. Nothing is issued and no challenge is spent. ``text`` is
     failInfoText: ``none``, ``long``, ``utf-8``, or what is to be sent.
     """
     return _refused(request, errors.BadRequest(_BECAUSE), text)
@@ -142,7 +142,7 @@ def fail_info_unknown(request: OpenedRequest, tools: Tools, *, value: int = 9) -
     """The request is refused with a failInfo that does not exist.
 
     Dogtag has values above 4. It is a FAILURE all the same: a client stops, and does not fall over a number
-    that is not in its table. Nothing is issued and no challenge is spent.
+    that is not in its table, as scepclient 2.1.0 does. Nothing is issued and no challenge is spent.
     """
     return replace(
         request,
@@ -212,7 +212,7 @@ def pki_status_missing(signing: SigningDraft, tools: Tools) -> SigningDraft:
 def pki_status_twice(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The pkiStatus is there twice, as SUCCESS and as PENDING.
 
-    Which of two attributes counts would be the reader's choice, and readers choose differently.
+    Which of two attributes counts is the reader's choice; strongSwan and scepclient take the first.
     """
     other = "3" if is_success(signing) else "0"
     return add_attribute(signing, attributes.PKI_STATUS, der.printable_string(other))

@@ -238,7 +238,10 @@ def transaction_id_cut_off(signing: SigningDraft, tools: Tools, *, characters: i
 
 @fault(seam=Seam.REPLY, takes=SigningDraft, clause="RFC 8894 3.2.1.2", client_must=ClientMust.REJECT)
 def message_type_of_the_request(signing: SigningDraft, tools: Tools) -> SigningDraft:
-    """The messageType of the reply is that of the request, not CertRep."""
+    """The messageType of the reply is that of the request, not CertRep.
+
+    scepclient 2.1.0 falls over it; strongSwan 5.9.8 never looks at messageType.
+    """
     asked = _MESSAGE_TYPES.get(tools.circumstances.message_type or "", MessageType.PKCS_REQ.value)
     return set_text(signing, attributes.MESSAGE_TYPE, str(asked))
 
