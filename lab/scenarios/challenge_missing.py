@@ -1,9 +1,9 @@
 """The request has no challenge password.
 
-NDES wants a password in each first request (EnforcePassword is 1). It seems that it takes a request without
-one for a renewal, which is authenticated by the certificate that signs it; that is the device's own throw-away
-certificate, which nobody has issued, so its signature proves nothing. That would explain why the error code
-speaks of a signature although it is the password that is missing.
+NDES wants a password in each first request (EnforcePassword is 1). It seems that it takes a request that has
+none for a renewal, which is authenticated by the certificate that signs it; that is the device's own throw-
+away certificate, which nobody has issued, so its signature proves nothing. That would explain why the error
+code speaks of a signature although it is the password that is missing.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ certificate. A device finds a CA of the right name, and the signature of the RA 
 CA's.
 
 Microsoft describes the same cause with 0x800B0109: presumably the device there still knew the old CA's
-certificate, and followed the RA certificates up to a root that it did not trust.
-The device here knows the root alone, and for it the signature fails.
+certificate, and followed the RA certificates up to a root that it did not trust. The device here knows the
+root alone, and for it the signature fails.
 """
 
 from __future__ import annotations
