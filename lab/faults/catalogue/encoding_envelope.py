@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +22,14 @@ from lab.faults.forging import (
     set_content,
 )
 from lab.faults.registry import ClientMust, Seam, fault
+from lab.faults.sealing import (
+    enciphered,
+    fresh_octets,
+    keyed_anew,
+    resealed,
+    with_cipher,
+    with_ciphertext,
+)
 from lab.faults.strangers import recipient_certificate, stranger_key
 from lab.faults.values import ReplyDraft, SigningDraft
 from scep_server.protocol import ciphers
@@ -30,12 +37,10 @@ from scep_server.protocol.algorithms import OAEP_SHA1, OAEP_SHA256, ContentCiphe
 from scep_server.protocol.certificates import subject_key_identifier
 from scep_server.protocol.enveloped import seal
 from scep_server.protocol.identifiers import AlgorithmIdentifier
-from scep_server.protocol.messages import KeyTransportRecipient, PkiStatus
+from scep_server.protocol.messages import KeyTransportRecipient
 from scep_server.protocol.signed import ID_SIGNED_DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lab.faults.forging import KeyTransportParts
     from lab.faults.tools import Tools
 
@@ -95,8 +100,8 @@ def other_recipient_first(signing: SigningDraft, tools: Tools) -> SigningDraft:
         return signing
     cipher = signing.draft.cert_rep.cipher or ContentCipher.AES_128_CBC
     other = replace(recipient, certificate=recipient_certificate())
-    sealed = seal(b"", other, cipher, cek=signing.draft.cek, iv=signing.draft.iv)
-    first = Envelope.read(sealed).recipients
+    for_other = seal(b"", other, cipher, cek=signing.draft.cek, iv=signing.draft.iv)
+    first = Envelope.read(for_other).recipients
     return change_envelope(signing, lambda was: replace(was, recipients=(*first, *was.recipients)))
 
 
@@ -175,7 +180,7 @@ def padding_corrupted(signing: SigningDraft, tools: Tools) -> SigningDraft:
     plain = plaintext_of(signing)
     blocks = plain + bytes(cipher.block_size - len(plain) % cipher.block_size)
     key, iv = signing.draft.cek, signing.draft.iv
-    return _with_ciphertext(signing, ciphers.transform(cipher, key, iv, blocks, decrypt=False))
+    return with_ciphertext(signing, ciphers.transform(cipher, key, iv, blocks, decrypt=False))
 
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 5652 6.3", client_must=ClientMust.REJECT)
@@ -218,7 +223,7 @@ def content_in_des(signing: SigningDraft, tools: Tools) -> SigningDraft:
     SCEP's mandatory cipher before RFC 8894, which forbids it: the key has 56 bits. strongSwan 5.9.8 and
     scepclient 2.1.0 take it.
     """
-    return _enciphered(
+    return enciphered(
         signing,
         ContentCipher.DES_CBC.value,
         (8, 8),
@@ -238,7 +243,7 @@ def content_in_rc2(signing: SigningDraft, tools: Tools) -> SigningDraft:
         runner = Cipher(RC2(key), modes.CBC(iv)).encryptor()
         return runner.update(plain + bytes((missing,)) * missing) + runner.finalize()
 
-    return _enciphered(
+    return enciphered(
         signing,
         _RC2_CBC,
         (16, 8),
@@ -253,7 +258,7 @@ def content_in_triple_des(draft: ReplyDraft, tools: Tools) -> ReplyDraft:
 
     NDES of Windows Server 2012 R2 may answer so. Clients may read it; the clients that were measured do.
     """
-    return _with_cipher(draft, ContentCipher.DES_EDE3_CBC)
+    return with_cipher(draft, ContentCipher.DES_EDE3_CBC)
 
 
 @fault(seam=Seam.ENCODING, takes=ReplyDraft, clause="RFC 8894 2.9, 3.5.2", client_must=ClientMust.MAY)
@@ -262,7 +267,7 @@ def content_in_aes_256(draft: ReplyDraft, tools: Tools) -> ReplyDraft:
 
     Only AES-128 has to be read; the clients that were measured read it.
     """
-    return _with_cipher(draft, ContentCipher.AES_256_CBC)
+    return with_cipher(draft, ContentCipher.AES_256_CBC)
 
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 8894 3.2.2; RFC 5083", client_must=ClientMust.MAY)
@@ -273,8 +278,8 @@ def content_in_aes_gcm(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """
     if not is_success(signing):
         return signing
-    key, nonce = _octets(signing, 16, 12)
-    keyed = _with_key(signing, key)
+    key, nonce = fresh_octets(signing, 16, 12)
+    keyed = keyed_anew(signing, key)
     sealed = AESGCM(key).encrypt(nonce, plaintext_of(signing), None)
     parameters = der.sequence(der.octet_string(nonce), der.integer(16))
     algorithm = AlgorithmIdentifier(oid=_AES_128_GCM, parameters_der=parameters).encode()
@@ -345,14 +350,14 @@ def encrypted_content_in_segments(signing: SigningDraft, tools: Tools) -> Signin
 def csr_in_envelope(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The envelope holds the PKCS#10 that the client has sent, not a certificate."""
     csr = tools.circumstances.csr
-    return signing if csr is None else _sealed(signing, csr)
+    return signing if csr is None else resealed(signing, csr)
 
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 8894 3.3.2.1, 3.4", client_must=ClientMust.REJECT)
 def bare_certificate_in_envelope(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The envelope holds the certificate as it is, with no certs-only SignedData around it."""
     certificates = signing.draft.cert_rep.certificates
-    return _sealed(signing, certificates[0]) if certificates else signing
+    return resealed(signing, certificates[0]) if certificates else signing
 
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 5652 3", client_must=ClientMust.REJECT)
@@ -360,7 +365,7 @@ def content_info_missing_in_envelope(signing: SigningDraft, tools: Tools) -> Sig
     """The envelope holds the certs-only SignedData without the ContentInfo around it."""
     inner = der.one(plaintext_of(signing))
     inner.oid()
-    return _sealed(signing, inner.element().content)
+    return resealed(signing, inner.element().content)
 
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 5652 3", client_must=ClientMust.MAY)
@@ -369,7 +374,7 @@ def trailing_octets_in_envelope(signing: SigningDraft, tools: Tools, *, octets: 
 
     A server that pads what it encrypts on its own account, and then once more.
     """
-    return _sealed(signing, plaintext_of(signing) + bytes(max(1, min(octets, 100_000))))
+    return resealed(signing, plaintext_of(signing) + bytes(max(1, min(octets, 100_000))))
 
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 8894 3.2.2", client_must=ClientMust.REJECT)
@@ -379,81 +384,3 @@ def not_enveloped(signing: SigningDraft, tools: Tools) -> SigningDraft:
     Anybody on the way reads whose certificate it is.
     """
     return set_content(signing, plaintext_of(signing)) if is_success(signing) else signing
-
-
-# -- by hand -----------------------------------------------------------------------------
-
-
-def _octets(signing: SigningDraft, *sizes: int) -> tuple[bytes, ...]:
-    """Return as many fresh octets as asked for, made of those that the reply has already."""
-    stretched = hashlib.shake_256(signing.draft.cek + signing.draft.iv).digest(sum(sizes))
-    return tuple(stretched[sum(sizes[:at]) : sum(sizes[: at + 1])] for at in range(len(sizes)))
-
-
-def _sealed(signing: SigningDraft, plaintext: bytes) -> SigningDraft:
-    """Return a SUCCESS with something else in its envelope."""
-    draft = signing.draft
-    was = draft.cert_rep
-    if was.pki_status is not PkiStatus.SUCCESS or was.recipient is None or was.cipher is None:
-        return signing
-    content = seal(
-        plaintext,
-        was.recipient,
-        was.cipher,
-        cek=draft.cek,
-        iv=draft.iv,
-        password_seed=draft.password_seed,
-    )
-    return set_content(signing, content)
-
-
-def _with_ciphertext(signing: SigningDraft, ciphertext: bytes) -> SigningDraft:
-    return change_envelope(signing, lambda was: replace(was, ciphertext=ciphertext))
-
-
-def _with_key(signing: SigningDraft, key: bytes) -> Envelope | None:
-    """Return the envelope with another key for the client; None where the client has no RSA key."""
-    recipient = signing.draft.cert_rep.recipient
-    if not isinstance(recipient, KeyTransportRecipient) or not is_success(signing):
-        return None
-    public_key = load_der_public_key(recipient.certificate.public_key_der)
-    if not isinstance(public_key, rsa.RSAPublicKey):
-        return None
-    encrypted = public_key.encrypt(key, padding.PKCS1v15())
-    changed = change_recipient(signing, lambda was: replace(was, encrypted_key=encrypted))
-    return Envelope.read(changed.parts.content or b"")
-
-
-def _enciphered(
-    signing: SigningDraft,
-    oid: str,
-    sizes: tuple[int, int],
-    encrypt: Callable[[bytes, bytes, bytes], bytes],
-    parameters: Callable[[bytes], bytes] = der.octet_string,
-) -> SigningDraft:
-    """Return a SUCCESS whose content is encrypted with another cipher, of these key and block sizes."""
-    key, iv = _octets(signing, *sizes)
-    keyed = _with_key(signing, key)
-    if keyed is None:
-        return signing
-    return set_content(
-        signing,
-        replace(
-            keyed,
-            algorithm_der=AlgorithmIdentifier(oid=oid, parameters_der=parameters(iv)).encode(),
-            ciphertext=encrypt(key, iv, plaintext_of(signing)),
-        ).encode(),
-    )
-
-
-def _with_cipher(draft: ReplyDraft, cipher: ContentCipher) -> ReplyDraft:
-    was = draft.cert_rep
-    if was.cipher is None or was.cipher is cipher:
-        return draft
-    stretched = hashlib.shake_256(draft.cek + draft.iv).digest(cipher.key_size + cipher.block_size)
-    return replace(
-        draft,
-        cert_rep=replace(was, cipher=cipher),
-        cek=stretched[: cipher.key_size],
-        iv=stretched[cipher.key_size :],
-    )
