@@ -192,7 +192,10 @@ def test_reads_what_openssl_makes(tmp_path):
     [
         (b"", "there is nothing"),
         (b"<!DOCTYPE html>", "neither ASN.1, PEM, Base64 nor hexadecimal"),
-        (b"\x30\x82\xff\xff", "stopped at octet 4 of 4: the octets end here, inside SEQUENCE at 0; 65535 octets of"),
+        (
+            b"\x30\x82\xff\xff",
+            "stopped at octet 4 of 4: the octets end here, inside SEQUENCE at 0; 65535 octets of",
+        ),
         (b"\x30\x03\x02\x01\x01", "no CMS, certificate, certificate request, CRL or OCSP message"),
         (b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----", "it is not shown"),
     ],
