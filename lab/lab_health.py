@@ -7,43 +7,58 @@ from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from .health import PkiSubjects, subjects_of_folder
-from .health.watch import HealthService, HealthWatch
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crl_publisher import PublisherState
 
-    from .health import AuthoritySubject, HealthReport
+    from .health import AuthoritySubject, HealthReport, PkiSubjects
     from .health.metrics import HealthMetrics
+    from .health.watch import HealthService, HealthWatch
     from .world import World
 
 
 class LabHealth:
-    """Everything a running lab says of how it is. ``publisher`` returns how publication goes."""
+    """Everything a running lab says of how it is. ``publisher`` returns how publication goes.
+
+    What looks is loaded when somebody first wants to know: it takes long.
+    """
 
     def __init__(self, world: World, publisher: Callable[[], PublisherState]) -> None:
         self._world = world
         self._publisher = publisher
-        self._service = HealthService(
-            subjects=self._subjects,
-            clock=world.clock,
-            entropy=world.entropy,
-            publisher=publisher,
-            store=world.store,
-        )
-        self._making = threading.Lock()
+        self._making = threading.RLock()
+        self._made: HealthService | None = None
         self._metrics: HealthMetrics | None = None
-        self._watch: HealthWatch | None = None
-        if world.settings.alerts.enabled:
-            self._watch = HealthWatch(
-                service=self._service,
-                store=world.store,
-                clock=world.clock,
-                settings=world.settings.alerts,
-                file=world.folder.path / "alerts.json",
-            )
+        self._watch = self._new_watch() if world.settings.alerts.enabled else None
+
+    def _new_watch(self) -> HealthWatch:
+        from .health.watch import HealthWatch
+
+        world = self._world
+        return HealthWatch(
+            service=self._service,
+            store=world.store,
+            clock=world.clock,
+            settings=world.settings.alerts,
+            file=world.folder.path / "alerts.json",
+        )
+
+    @property
+    def _service(self) -> HealthService:
+        from .health.watch import HealthService
+
+        with self._making:
+            if self._made is None:
+                world = self._world
+                self._made = HealthService(
+                    subjects=self._subjects,
+                    clock=world.clock,
+                    entropy=world.entropy,
+                    publisher=self._publisher,
+                    store=world.store,
+                )
+            return self._made
 
     def start(self) -> None:
         """Begin to watch, if the settings say so."""
@@ -80,6 +95,8 @@ class LabHealth:
 
     def _subjects(self) -> PkiSubjects:
         """Return what there is to look at: what was issued, and what will be written from now on."""
+        from .health import subjects_of_folder
+
         found = subjects_of_folder(self._world.folder)
         return replace(found, authorities=tuple(map(self._with_locations, found.authorities)))
 

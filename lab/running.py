@@ -26,7 +26,6 @@ from crl_publisher.app import create_app as create_publisher_app
 from scep_server.app import create_app as create_scep_app
 from scep_server.transport import Router
 
-from .admin.app import create_app as create_admin_app
 from .admin.journal_local import LocalJournalDesk
 from .admin.local import LocalDesk
 from .admin.models import ChallengeOrder, pem
@@ -200,7 +199,7 @@ class RunningLab:
             health=lambda: self.health.look(),
             metrics=lambda: self.health.metrics(),
         )
-        listeners.admin.serve(_Lazily(lambda: create_admin_app(self.desk, facts)))
+        listeners.admin.serve(_Lazily(lambda: _admin_app(self.desk, facts)))
 
     def _serve_scep(self, scep: WSGIApplication, listeners: _Listeners, settings: LabSettings) -> None:
         """Serve SCEP: plain, over TLS, and behind each doorway."""
@@ -432,6 +431,12 @@ def _stop_all(listeners: list[Listener]) -> None:
     """Stop all at once: each takes a moment to finish what is under way."""
     with ThreadPoolExecutor(max_workers=3, thread_name_prefix="stopping") as pool:
         list(pool.map(Listener.stop, listeners))
+
+
+def _admin_app(desk: LocalDesk, facts: AdminFacts) -> WSGIApplication:
+    from .admin.app import create_app  # here: its many operations take long to load, and not all tests manage
+
+    return create_app(desk, facts)
 
 
 class _Lazily:

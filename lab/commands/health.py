@@ -72,7 +72,8 @@ def _names_a_lab() -> bool:
 def _of_folder(data_dir: Path, url: str | None) -> HealthReport:
     from ca.clock import SystemClock
     from ca.folders import PkiFolder
-    from lab.health import examine, subjects_of_folder
+    from lab.health import subjects_of_folder
+    from lab.health.examine import examine
     from lab.trust import HttpUrlFetcher, UnreadableCertificate, UrlFetcher
     from lab.trust.fetch import RedirectedFetcher
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from .iis import BAD_CREDENTIALS, HANDSHAKE, NO_CREDENTIALS
-from .ntlm import Handshake, LogOnRefused
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from .accounts import Account, Accounts
     from .iis import IisError
+    from .ntlm import Handshake
 
 _log = structlog.get_logger(__name__)
 _CHALLENGE: Final = "WWW-Authenticate"
@@ -111,6 +111,8 @@ class Authenticator:
     def _continue_handshake(
         self, request: HttpExchangeRequest, scheme: str, credentials: str
     ) -> LoggedOn | Challenged:
+        from .ntlm import Handshake, LogOnRefused  # here: few ever log on, and the library takes long to load
+
         connection = request.connection or f"{request.remote_address} {request.remote_port}"
         entry = self._take(connection)
         handshake = (entry.handshake if entry else None) or Handshake(self._accounts)

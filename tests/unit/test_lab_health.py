@@ -34,7 +34,8 @@ from crl_publisher import PublisherState
 from lab import ScepLab
 from lab.admin.remote import RemoteDesk
 from lab.commands.health import health
-from lab.health import AuthoritySubject, HealthReport, HealthRow, HealthWord, PkiSubjects, RaSubject, examine
+from lab.health import AuthoritySubject, HealthReport, HealthRow, HealthWord, PkiSubjects, RaSubject
+from lab.health.examine import examine
 from lab.health.page import render_page
 from lab.health.report import State, time_states
 from lab.health.watch import database_row, publication_row
