@@ -137,6 +137,8 @@ def http_exchange(
         raise HttpFailure(f"{url} did not answer within {seconds:g} s", 0x80072EE2) from error
     except socket.gaierror as error:
         raise HttpFailure(f"the name in {url} cannot be resolved: {error.strerror}", 0x80072EE7) from error
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+        raise HttpFailure(f"{url} broke the connection off within TLS", 0x80072EFE) from error
     except ssl.SSLError as error:
         raise HttpFailure(f"TLS with {url} failed: {error}", 0x80072F8F) from error
     except http.client.IncompleteRead as error:

@@ -9,7 +9,7 @@ from .faults.registry import Seam, find
 from .faults.rules import Match, RuleOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from .faults.engine import FaultEngine
@@ -57,11 +57,14 @@ class SetFault:
 
 
 class LabFaults:
-    """Sets, lists and removes the faults of one lab; ``scep_base_url`` and ``pki_url`` are its listeners."""
+    """Sets, lists and removes the faults of one lab; ``scep_url_of`` returns where one is met by SCEP.
 
-    def __init__(self, engine: FaultEngine, *, scep_base_url: str, pki_url: str) -> None:
+    ``pki_url`` is the publisher's.
+    """
+
+    def __init__(self, engine: FaultEngine, *, scep_url_of: Callable[..., str], pki_url: str) -> None:
         self._engine = engine
-        self._scep_base_url = scep_base_url
+        self._scep_url_of = scep_url_of
         self._pki_url = pki_url
 
     def set(
@@ -120,10 +123,14 @@ class LabFaults:
     def url(self, fault_id: str, **parameters: ParameterValue) -> str:
         """Return a URL under which a fault is always met, by nobody else: SCEP's, or that of the publisher.
 
+        The parameter ``operation`` limits it to one operation. What comes before HTTP has a listener of its
+        own, opened now.
+
         Raises:
             UnknownFault, BadParameter: as `set`.
+            ListenerError: no port can be opened.
 
         """
         if find(fault_id).seam is Seam.PUBLICATION:
-            return self._pki_url + path_of(fault_id, **parameters)
-        return self._scep_base_url + path_of(fault_id, "/scep", **parameters)
+            return self._pki_url + path_of(fault_id, "", **parameters)
+        return self._scep_url_of(fault_id, **parameters)

@@ -159,6 +159,11 @@ class ScepLab:
         return self._lab.scep_url
 
     @property
+    def scep_tls_url(self) -> str | None:
+        """The same over TLS, with a certificate from the issuing CA; None unless server.tls_port is set."""
+        return self._lab.scep_tls_url
+
+    @property
     def mscep_url(self) -> str:
         """The same under NDES's path."""
         return self._lab.mscep_url
@@ -226,7 +231,7 @@ class ScepLab:
     def faults(self) -> LabFaults:
         """The faults that are set, and how to set more."""
         running = self._lab
-        return LabFaults(running.faults, scep_base_url=running.scep_base_url, pki_url=running.pki_url)
+        return LabFaults(running.faults, scep_url_of=running.fault_url, pki_url=running.pki_url)
 
     def fault(
         self,

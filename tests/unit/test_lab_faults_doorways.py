@@ -71,7 +71,7 @@ def test_plain_listener_tells_the_address(scep_lab: ScepLab) -> None:
 
 
 def test_who_goes_on_all_the_same_is_served_and_journaled(scep_lab: ScepLab) -> None:
-    url = scep_lab._lab.fault_url(EXPIRED)
+    url = scep_lab.fault_url(EXPIRED)
     with urllib.request.urlopen(f"{url}?operation=GetCACaps", context=careless()) as reply:
         assert reply.headers["X-Ndes-Lab-Fault"] == EXPIRED
         assert b"POSTPKIOperation" in reply.read()
@@ -82,7 +82,7 @@ def test_who_goes_on_all_the_same_is_served_and_journaled(scep_lab: ScepLab) -> 
 
 def test_good_certificate_is_one_that_the_ca_remembers_also_after_a_reset() -> None:
     with ScepLab() as scep_lab:
-        url = scep_lab._lab.fault_url(WANTED)
+        url = scep_lab.fault_url(WANTED)
         for _ in range(2):
             with urllib.request.urlopen(f"{url}?operation=GetCACaps", context=trusting(scep_lab)) as reply:
                 assert reply.status == 200
@@ -102,7 +102,7 @@ def test_no_rule_can_be_about_it() -> None:
 
 def test_all_are_closed_when_the_lab_stops() -> None:
     with ScepLab() as scep_lab:
-        urls = [scep_lab._lab.fault_url(one) for one in (EXPIRED, REFUSED, "wire::connection-never-made")]
+        urls = [scep_lab.fault_url(one) for one in (EXPIRED, REFUSED, "wire::connection-never-made")]
     for url in urls:
         parts = urlsplit(url)
         with pytest.raises(ConnectionRefusedError):
