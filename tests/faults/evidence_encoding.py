@@ -187,6 +187,17 @@ def there_are_no_attributes_and_the_content_is_signed(side: Side) -> bool:
     return bool(re.search(r"\ssignedAttrs:\s+<ABSENT>", signer_infos(sent)))
 
 
+@shows("encoding::attributes-not-signed")
+def scep_attributes_are_behind_the_signature(side: Side) -> bool:
+    sent = side.enrol()
+    assert_valid(sent)
+    signed, _, unsigned = signer_infos(sent).partition("unsignedAttrs:")
+    there = [
+        [oid in part for oid in (PKI_STATUS, TRANSACTION_ID, MESSAGE_TYPE)] for part in (signed, unsigned)
+    ]
+    return there == [[False] * 3, [True] * 3] and values_of(sent, PKI_STATUS) == [[(PRINTABLE, "0")]]
+
+
 @shows("encoding::signature-over-content")
 def signature_holds_the_digest_of_the_content(side: Side) -> bool:
     sent = side.enrol()

@@ -45,6 +45,7 @@ shows("reply::fail-info-unknown")(lambda side: status_of(side.enrol()) == "2/9")
 shows("reply::pki-status-unknown")(says(PKI_STATUS, _is((PRINTABLE, "7"))))
 shows("reply::pki-status-missing")(says(PKI_STATUS, _absent))
 shows("reply::pki-status-with-two-values")(says(PKI_STATUS, _is((PRINTABLE, "0"), (PRINTABLE, "3"))))
+shows("reply::pki-status-without-value")(says(PKI_STATUS, lambda found, _: found == [[]]))
 shows("reply::success-with-fail-info")(lambda side: status_of(side.enrol()) == "0/2")
 
 

@@ -26,6 +26,7 @@ from scep_server.protocol import attributes
 from scep_server.protocol.algorithms import DigestAlgorithm
 from scep_server.protocol.certificates import subject_key_identifier
 from scep_server.protocol.identifiers import digest_identifier
+from scep_server.protocol.parts import encode_attribute
 from scep_server.protocol.signed import ID_ENVELOPED_DATA
 from scep_server.protocol.signers import KeySigner, SignatureScheme, sign_with
 from scep_server.ra import KeyMessageSigner, RaIdentity
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from lab.faults.tools import Tools
     from scep_server.protocol.signers import MessageSigner
 
-_BAD_SIGNATURE: Final = "0x80090006 NTE_BAD_SIGNATURE (windows-client.md section 1.3)"
+_BAD_SIGNATURE: Final = "NTE_BAD_SIGNATURE 0x80090006 (windows-client.md section 1.3)"
+
+_OF_CMS: Final = (attributes.CONTENT_TYPE, attributes.MESSAGE_DIGEST, attributes.SIGNING_TIME)
 
 
 # -- who signs ---------------------------------------------------------------------------
@@ -245,6 +248,23 @@ def signed_attributes_missing(signing: SigningDraft, tools: Tools) -> SigningDra
 
     bare = signed_by(signing, lambda _, digest: signer.sign(content, digest))
     return rewrite_signer_info(bare, without)
+
+
+@fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 8894 3.2.1", client_must=ClientMust.REJECT)
+def attributes_not_signed(signing: SigningDraft, tools: Tools) -> SigningDraft:
+    """The attributes of SCEP are among the unsigned attributes, where anybody may change them.
+
+    Only the attributes of CMS are signed, and the signature is good. Whoever looks for pkiStatus and
+    transactionID in both places takes what an attacker has put there.
+    """
+    whole = signing.parts.signer.attributes
+    of_cms = tuple(one for one in whole if one[0] in _OF_CMS)
+    rest = b"".join(encode_attribute(*one) for one in whole if one not in of_cms)
+
+    def with_unsigned(usual: bytes) -> bytes:
+        return der.sequence(*(one.raw for one in der.one(usual).elements()), der.explicit(1, rest))
+
+    return rewrite_signer_info(set_signer_info(signing, attributes=of_cms), with_unsigned)
 
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 5652 5.4", client_must=ClientMust.REJECT)

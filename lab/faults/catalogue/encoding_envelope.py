@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from lab.faults.forging import KeyTransportParts
     from lab.faults.tools import Tools
 
-_NO_DECRYPT_CERT: Final = "0x8009200C CRYPT_E_NO_DECRYPT_CERT (windows-client.md section 1.3)"
+_NO_DECRYPT_CERT: Final = "CRYPT_E_NO_DECRYPT_CERT 0x8009200C (windows-client.md section 1.3)"
 _AUTH_ENVELOPED_DATA: Final = "1.2.840.113549.1.9.16.1.23"  # RFC 5083
 _AES_128_GCM: Final = "2.16.840.1.101.3.4.1.6"  # RFC 5084
 _RC2_CBC: Final = "1.2.840.113549.3.2"
@@ -297,7 +297,7 @@ def content_in_aes_gcm(signing: SigningDraft, tools: Tools) -> SigningDraft:
     takes=SigningDraft,
     clause="RFC 8894 2.9",
     client_must=ClientMust.REJECT,
-    symptom="0x80091002 CRYPT_E_UNKNOWN_ALGO (windows-client.md section 1.3)",
+    symptom="CRYPT_E_UNKNOWN_ALGO 0x80091002 (windows-client.md section 1.3)",
 )
 def content_cipher_unknown(signing: SigningDraft, tools: Tools) -> SigningDraft:
     """The cipher of the content is one that nobody knows."""

@@ -80,7 +80,7 @@ def trailing_octets(message: EncodedMessage, tools: Tools, *, octets: int = 16) 
     takes=EncodedMessage,
     clause="RFC 5652 3",
     client_must=ClientMust.REJECT,
-    symptom="0x80093102 CRYPT_E_ASN1_EOD: ASN1 unexpected end of data (windows-client.md section 1.3)",
+    symptom="CRYPT_E_ASN1_EOD 0x80093102: ASN1 unexpected end of data (windows-client.md section 1.3)",
 )
 def cut_off(message: EncodedMessage, tools: Tools, *, octets: int = 100) -> EncodedMessage:
     """The last octets of the reply are missing, and Content-Length fits what is left.

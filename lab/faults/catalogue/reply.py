@@ -191,7 +191,7 @@ def pki_status_unknown(signing: SigningDraft, tools: Tools, *, value: int = 7) -
     takes=SigningDraft,
     clause="RFC 8894 3.2.1.3",
     client_must=ClientMust.REJECT,
-    symptom="0x80091006 CRYPT_E_AUTH_ATTR_MISSING; every HTTP status is 200, nothing is installed "
+    symptom="CRYPT_E_AUTH_ATTR_MISSING 0x80091006; every HTTP status is 200, nothing is installed "
     "(windows-client.md section 1.3)",
 )
 def pki_status_missing(signing: SigningDraft, tools: Tools) -> SigningDraft:
@@ -230,6 +230,20 @@ def pki_status_with_two_values(signing: SigningDraft, tools: Tools) -> SigningDr
     The values of an attribute are a SET; SCEP's attributes have one each.
     """
     return set_attribute(signing, attributes.PKI_STATUS, der.printable_string("0"), der.printable_string("3"))
+
+
+@fault(
+    seam=Seam.REPLY,
+    takes=SigningDraft,
+    clause="RFC 5652 5.3",
+    client_must=ClientMust.REJECT,
+)
+def pki_status_without_value(signing: SigningDraft, tools: Tools) -> SigningDraft:
+    """The pkiStatus attribute is there, and its set of values is empty.
+
+    A client that takes the first value without looking whether there is one falls over.
+    """
+    return set_attribute(signing, attributes.PKI_STATUS)
 
 
 @fault(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lab.faults.tools import Tools
 
 _MISSING: Final = (
-    "0x80091006 CRYPT_E_AUTH_ATTR_MISSING; every HTTP status is 200, nothing is installed "
+    "CRYPT_E_AUTH_ATTR_MISSING 0x80091006; every HTTP status is 200, nothing is installed "
     "(windows-client.md section 1.3)"
 )
 _MESSAGE_TYPES: Final = {each.rfc_name: each.value for each in MessageType}
