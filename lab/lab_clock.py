@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ca.clock import Clock
 
@@ -36,6 +37,7 @@ class LabClock:
         self._setting = threading.Lock()
         self._offset = timedelta(0)
         self._told: list[Callable[[], None]] = []
+        self._supposing = threading.local()
 
     def on_move(self, tell: Callable[[], None]) -> None:
         """Have ``tell`` called whenever the clock has been moved."""
@@ -48,7 +50,23 @@ class LabClock:
 
     def now(self) -> datetime:
         """Return the present instant, aware, in UTC."""
-        return self._base.now() + self._offset
+        supposed: timedelta = getattr(self._supposing, "by", timedelta(0))
+        return self._base.now() + self._offset + supposed
+
+    @contextmanager
+    def supposing(self, by: timedelta) -> Iterator[None]:
+        """Tell this thread alone, within the block, the time that a shift would lead to.
+
+        Raises:
+            BadTime: the clock would leave the years 1971 to 8999.
+
+        """
+        within_years(self._base.now(), self._offset + by)
+        self._supposing.by = by
+        try:
+            yield
+        finally:
+            del self._supposing.by
 
     def shift(self, by: timedelta | str) -> datetime:
         """Move the clock by a duration, or by a text such as ``+400d``; return the new time.

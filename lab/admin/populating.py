@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -49,21 +50,23 @@ class _Population:
     revoked: bool = False
 
     def make(self, order: PopulateOrder) -> PopulatedView:
-        clock = self.controls.lab_clock
-        templates, offset = self.world.authority.templates, clock.offset
+        templates = self.world.authority.templates
+        by = self._clock(order)
         try:
-            self._clock(order)
-            for template in order.templates:
-                self._template(template)
-            self._rows(order)
+            with self.controls.lab_clock.supposing(by):
+                for template in order.templates:
+                    self._template(template)
+                self._rows(order)
+        except BadTime as error:
+            raise Invalid(f"clock: {error}") from error
         except BaseException:
             use_templates(self.world, templates)
-            clock.shift(offset - clock.offset)
             raise
+        if by:
+            self.controls.lab_clock.shift(by)
+            follow_clock(self.world)
         self._rules(order)
         problem = self._publish(order)
-        if clock.offset != offset:
-            follow_clock(self.world)
         done = any(item.outcome != "unchanged" for item in self.items)
         return PopulatedView(changed=done, items=tuple(self.items), problem=problem)
 
@@ -72,16 +75,17 @@ class _Population:
 
     # -- clock and templates -----------------------------------------------------------
 
-    def _clock(self, order: PopulateOrder) -> None:
+    def _clock(self, order: PopulateOrder) -> timedelta:
+        """Return how far the clock is to be moved."""
         if order.clock is None:
-            return
-        clock = self.controls.lab_clock
+            return timedelta(0)
         try:
-            by = read_shift(order.clock) - clock.offset
-            clock.shift(by)
+            wanted = read_shift(order.clock)
         except BadTime as error:
             raise Invalid(f"clock: {error}") from error
-        self._note("clock", shift_text(clock.offset), "changed" if by else "unchanged")
+        by = wanted - self.controls.lab_clock.offset
+        self._note("clock", shift_text(wanted), "changed" if by else "unchanged")
+        return by
 
     def _template(self, wanted: WantedTemplate) -> None:
         known = self.world.authority.templates
