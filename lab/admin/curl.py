@@ -88,7 +88,8 @@ def curl_line(
 
 def token_in(ready_file: Path) -> str:
     """Return what a shell expands, within double quotes, to the token in a ready file."""
-    return f"""$(sed -n 's/^ *"admin_token": "\\(.*\\)",$/\\1/p' {shlex.quote(str(ready_file))})"""
+    found = f"""sed -n 's/^ *"admin_token": "\\(.*\\)",$/\\1/p' {shlex.quote(str(ready_file))}"""
+    return f"""$({found} | sed 's/\\\\\\(["\\\\]\\)/\\1/g')"""
 
 
 def first_line_of(file: str) -> str:
