@@ -70,8 +70,7 @@ def hold_ceremony(
     """
     folder.require_none()
     folder.path.mkdir(mode=OPEN_FOLDER, parents=True, exist_ok=True)
-    made = make_keys((settings.root_key, settings.issuing_key, settings.ra_key, settings.ra_key))
-    root_key, issuing_key, ra_signing, ra_encryption = made
+    root_key, issuing_key, ra_signing, ra_encryption = make_keys(settings.ceremony_keys)
     keys = _Keys(root=root_key, issuing=issuing_key, ra_signing=ra_signing, ra_encryption=ra_encryption)
     work = folder.path / f".ceremony-{entropy(8).hex()}"
     work.mkdir(mode=0o700)

@@ -22,6 +22,7 @@ from . import der, oids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import TracebackType
 
 
 class KeyKind(Enum):
@@ -271,6 +272,34 @@ def generate_keys(kinds: Sequence[KeyKind]) -> list[PrivateKey]:
     """Return a new key pair for each kind, made side by side: RSA takes long and uses one core each."""
     with ThreadPoolExecutor(max_workers=max(1, len(kinds))) as pool:
         return list(pool.map(generate_key, kinds))
+
+
+class KeysAhead:
+    """New key pairs of these kinds, being made in the background from now on.
+
+    As a context manager: nothing is left running afterwards. Called for the same kinds it returns these
+    pairs, once; for others, or again, it makes new ones.
+    """
+
+    def __init__(self, kinds: Sequence[KeyKind]) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=max(1, len(kinds)))
+        self._kinds = tuple(kinds)
+        self._pairs = [self._pool.submit(generate_key, kind) for kind in kinds]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def __call__(self, kinds: Sequence[KeyKind]) -> list[PrivateKey]:
+        """Return a key pair for each kind, waiting for those that are not made yet."""
+        pairs, self._pairs = self._pairs, []
+        if not pairs or tuple(kinds) != self._kinds:
+            return generate_keys(kinds)
+        return [pair.result() for pair in pairs]
 
 
 def write_key_file(path: Path, key: PrivateKey, passphrase: bytes, *, replace: bool = False) -> None:

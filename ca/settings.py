@@ -267,6 +267,11 @@ class PkiSettings(BaseModel):
         return self
 
     @property
+    def ceremony_keys(self) -> tuple[KeyKind, KeyKind, KeyKind, KeyKind]:
+        """The kinds of the keys that the ceremony makes: root, issuing CA, RA signing, RA encryption."""
+        return self.root_key, self.issuing_key, self.ra_key, self.ra_key
+
+    @property
     def crl_lines(self) -> tuple[PublicationLine, ...]:
         """CRLPublicationURLs, read."""
         if not self.crl_publication_urls:

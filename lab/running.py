@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ca.folders import PkiFolder
+from ca.keys import generate_keys
 from ca.records import StoreUnavailable
 from crl_publisher import Republisher
 from crl_publisher.app import create_app as create_publisher_app
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from ca.clock import Clock
+    from ca.keys import KeyKind, PrivateKey
     from crl_publisher import PublisherState
     from scep_server.exchange import ExchangeObserver
 
@@ -98,6 +100,7 @@ class RunningLab:
         entropy: returns that many random octets.
         observers: told of every SCEP exchange.
         durable: whether what is written must survive a power cut.
+        make_keys: makes the ceremony's key pairs.
         origins: where settings came from that are no defaults, by dotted name.
 
     Raises:
@@ -117,6 +120,7 @@ class RunningLab:
         entropy: Callable[[int], bytes],
         observers: Sequence[ExchangeObserver] = (),
         durable: bool = True,
+        make_keys: Callable[[Sequence[KeyKind]], Sequence[PrivateKey]] = generate_keys,
         origins: Mapping[str, str] | None = None,
     ) -> None:
         self.origins = origins or {}
@@ -138,6 +142,7 @@ class RunningLab:
                 entropy=entropy,
                 observers=(*observers, self.faults),
                 durable=durable,
+                make_keys=make_keys,
                 wrapping=bending,
             )
             undo.callback(self.world.close)

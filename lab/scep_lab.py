@@ -1,4 +1,7 @@
-"""A whole lab in process, for tests: free ports, nothing left behind."""
+"""A whole lab in process, for tests: free ports, nothing left behind.
+
+What a lab is made of takes longest to load, and so it is loaded while the keys are being made.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ca.clock import SystemClock
-from scep_server.exchange_log import ExchangeLog
+from ca.keys import KeysAhead
 
-from .admin.models import (
-    CertificateQuery,
-    CertificateView,
-    ChallengeOrder,
-    ReasonName,
-    RevocationOrder,
-)
-from .lab_faults import LabFaults
-from .logs import route_to_standard_logging
-from .running import RunningLab
 from .settings import LabSettings
-from .trust_files import TrustedRoot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,11 +26,14 @@ if TYPE_CHECKING:
     from scep_server.ndes.profiles import ProfileName
 
     from .admin.local import LocalDesk
+    from .admin.models import CertificateView, ReasonName
     from .faults.registry import ParameterValue
     from .health import HealthReport
     from .journal import Journal
     from .lab_clock import LabClock
-    from .lab_faults import SetFault
+    from .lab_faults import LabFaults, SetFault
+    from .running import RunningLab
+    from .trust_files import TrustedRoot
     from .world import World
 
 
@@ -96,8 +91,14 @@ class ScepLab:
         """Make the PKI and serve it."""
         if self._running is not None:
             raise RuntimeError("this lab is running already")
-        route_to_standard_logging()
-        with contextlib.ExitStack() as undo:
+        with KeysAhead(self._settings.pki.ceremony_keys) as keys, contextlib.ExitStack() as undo:
+            from scep_server.exchange_log import ExchangeLog
+
+            from .logs import route_to_standard_logging
+            from .running import RunningLab
+            from .trust_files import TrustedRoot
+
+            route_to_standard_logging()
             folder = Path(tempfile.mkdtemp(prefix="ndes-lab-"))
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             running = RunningLab(
@@ -107,6 +108,7 @@ class ScepLab:
                 entropy=os.urandom,
                 observers=(ExchangeLog(),),
                 durable=False,
+                make_keys=keys,
             )
             undo.callback(running.stop)
             running.remember()
@@ -230,6 +232,8 @@ class ScepLab:
     @property
     def faults(self) -> LabFaults:
         """The faults that are set, and how to set more."""
+        from .lab_faults import LabFaults
+
         running = self._lab
         return LabFaults(running.faults, scep_url_of=running.fault_url, pki_url=running.pki_url)
 
@@ -272,6 +276,8 @@ class ScepLab:
         label: str = "",
     ) -> str:
         """Return a new challenge password, good once unless ``static``."""
+        from .admin.models import ChallengeOrder
+
         order = ChallengeOrder.model_validate(
             {
                 "kind": "static" if static else "one-time",
@@ -293,6 +299,8 @@ class ScepLab:
         subject: str | None = None,
     ) -> Sequence[CertificateView]:
         """Return the certificates the CA has issued, the RA's own included, oldest first."""
+        from .admin.models import CertificateQuery
+
         found: list[CertificateView] = []
         after: int | None = 0
         while after is not None:
@@ -308,6 +316,8 @@ class ScepLab:
         self, certificate: CertificateView | str, reason: ReasonName = "unspecified"
     ) -> CertificateView:
         """Revoke a certificate, by number, serial number or thumbprint, and publish a CRL."""
+        from .admin.models import RevocationOrder
+
         selector = certificate if isinstance(certificate, str) else str(certificate.id)
         return self.desk.revoke_certificate(selector, RevocationOrder(reason=reason)).certificate
 

@@ -13,6 +13,7 @@ from cryptography import x509
 
 from ca.ceremony import hold_ceremony
 from ca.challenges import ChallengeBook
+from ca.keys import generate_keys
 from ca.ocsp_responder import OcspResponder, ServedIssuer
 from ca.opening import (
     open_authority,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from ca.certificates import CertificateInfo, CertificateSigner
     from ca.clock import Clock
     from ca.folders import PkiFolder
-    from ca.keys import SigningKey
+    from ca.keys import KeyKind, PrivateKey, SigningKey
     from ca.ocsp_responder import OcspAnswer
     from ca.records import CertificateRecord, CrlRecord, Store
     from crl_publisher.publication import PublishedFile
@@ -174,13 +175,16 @@ class World:
         observers: Sequence[ExchangeObserver] = (),
         durable: bool = True,
         wrapping: Wrapping | None = None,
+        make_keys: Callable[[Sequence[KeyKind]], Sequence[PrivateKey]] = generate_keys,
     ) -> World:
         """Return the world of a folder, after holding the key ceremony if there is no PKI in it.
 
         Raises as the ceremony and opening do.
         """
         if not folder.settle():
-            hold_ceremony(folder, settings.pki, clock=clock, entropy=entropy, durable=durable)
+            hold_ceremony(
+                folder, settings.pki, clock=clock, entropy=entropy, durable=durable, make_keys=make_keys
+            )
         return cls(
             folder,
             settings,

@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from ca import der, keys
-from ca.keys import DecryptionFailed, KeyKind, PrivateKey, UnusableKey
+from ca.keys import DecryptionFailed, KeyKind, KeysAhead, PrivateKey, UnusableKey
 
 DATA = b"to be signed"
 PASSPHRASE = b"correct horse"
@@ -235,3 +236,25 @@ def test_refuses_an_rsa_key_whose_numbers_do_not_belong_together() -> None:
     pem = f"-----BEGIN RSA PRIVATE KEY-----\n{text}-----END RSA PRIVATE KEY-----\n".encode()
     with pytest.raises(UnusableKey, match="do not belong together"):
         PrivateKey.from_pem(pem, None)
+
+
+def test_keys_made_ahead_are_handed_out_once_and_for_their_kinds_alone() -> None:
+    kinds = (KeyKind.ECDSA_P256, KeyKind.ECDSA_P384)
+    with KeysAhead(kinds) as keys:
+        first, again, others = keys(kinds), keys(kinds), keys(kinds[:1])
+    assert [key.kind for key in first] == [key.kind for key in again] == list(kinds)
+    assert [key.kind for key in others] == [KeyKind.ECDSA_P256]
+    every = [key.public_key_der for key in (*first, *again, *others)]
+    assert len(set(every)) == len(every)
+
+
+def test_keys_made_ahead_for_other_kinds_are_not_handed_out() -> None:
+    with KeysAhead([KeyKind.ECDSA_P384]) as keys:
+        assert [key.kind for key in keys([KeyKind.ECDSA_P256])] == [KeyKind.ECDSA_P256]
+
+
+def test_nothing_runs_on_once_keys_made_ahead_are_not_wanted() -> None:
+    before = set(threading.enumerate())
+    with KeysAhead([KeyKind.ECDSA_P256] * 4):
+        pass
+    assert set(threading.enumerate()) == before
