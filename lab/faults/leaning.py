@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ca.certificates import read_certificate, sign_certificate
 from ca.errors import ServiceUnavailable
+from ca.records import StoreUnavailable
 from scep_server.ndes.event_log import CANNOT_START, NO_RA_CERTIFICATE
 from scep_server.ra_standing import RaUnusable
 
@@ -98,12 +99,12 @@ class BentLoading:
         time must not decide that for the others.
         """
         circumstances = current()
-        if circumstances is None or not circumstances.time_shift:
+        if circumstances is None or not circumstances.time_shift or circumstances.endpoint is None:
             return
         chosen, circumstances.time_shift = circumstances.time_shift, timedelta(0)
         try:
             self._service.start()
-        except RaUnusable:
+        except (RaUnusable, StoreUnavailable):
             return  # the request is told
         finally:
             circumstances.time_shift = chosen

@@ -168,7 +168,9 @@ def test_parameter_does_something(
 def _delayed(fault_id: str, seconds: float | None) -> float:
     """Return how long a fault has somebody wait."""
     waited: list[float] = []
-    at_hand = Circumstances(listener="scep", path="/", client_address="", user_agent="")
+    at_hand = Circumstances(
+        listener="scep", path="/", client_address="", user_agent="", transaction_id="of a request"
+    )
     tools = Tools(world=None, circumstances=at_hand, wait=waited.append)
     found = catalogue()[fault_id]
     given = {} if seconds is None else {"seconds": seconds}

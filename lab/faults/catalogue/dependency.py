@@ -40,13 +40,22 @@ def _unusable(words: str) -> NoReturn:
     raise StoreUnavailable(f"the database cannot be used: {words}")
 
 
+def _is(access: StoreAccess, tools: Tools, *kinds: str) -> bool:
+    """Tell whether the database is used in one of these ways for a request that is being worked on.
+
+    What a server does once, for all, at its first request is left alone: nobody else is to be disturbed.
+    """
+    at_hand = tools.circumstances
+    return access.kind in kinds and (at_hand.listener == "pki" or at_hand.transaction_id is not None)
+
+
 @_store_fault()
 def store_locked(access: StoreAccess, tools: Tools, *, seconds: float = 0.5) -> StoreAccess:
     """The database is locked: a backup or another process is writing, and does not end in time.
 
     The server waits a while (``seconds``) and gives up. Nothing was written; reading goes on.
     """
-    if access.kind != "write":
+    if not _is(access, tools, "write"):
         return access
     tools.wait(within("seconds", seconds, 0, 3600))
     _unusable("database is locked")
@@ -58,8 +67,7 @@ def store_read_only(access: StoreAccess, tools: Tools) -> StoreAccess:
 
     GetCACaps, GetCACert and polls are answered as ever; nobody can enrol.
     """
-    del tools
-    return access if access.kind != "write" else _unusable("attempt to write a readonly database")
+    return _unusable("attempt to write a readonly database") if _is(access, tools, "write") else access
 
 
 @_store_fault()
@@ -69,8 +77,7 @@ def store_full(access: StoreAccess, tools: Tools) -> StoreAccess:
     That shows when something is written, after the certificate was signed: the transaction is taken back, and
     the challenge is as good as before.
     """
-    del tools
-    return access if access.kind != "commit" else _unusable("database or disk is full")
+    return _unusable("database or disk is full") if _is(access, tools, "commit") else access
 
 
 @_store_fault()
@@ -79,8 +86,7 @@ def store_unreachable(access: StoreAccess, tools: Tools) -> StoreAccess:
 
     OCSP says tryLater at the same time, if a rule is set for it too.
     """
-    del tools
-    return access if access.kind not in ("read", "write") else _unusable("unable to open database file")
+    return _unusable("unable to open database file") if _is(access, tools, "read", "write") else access
 
 
 @_store_fault(operations={"PKIOperation", "OCSP"})
@@ -89,10 +95,7 @@ def store_corrupt(access: StoreAccess, tools: Tools) -> StoreAccess:
 
     That lasts until somebody restores a backup. OCSP says tryLater at the same time.
     """
-    del tools
-    if access.kind not in ("read", "write"):
-        return access
-    _unusable("database disk image is malformed")
+    return _unusable("database disk image is malformed") if _is(access, tools, "read", "write") else access
 
 
 @_store_fault(client_must=ClientMust.SUCCEED, operations={"PKIOperation", "OCSP"})
@@ -101,7 +104,7 @@ def store_slow(access: StoreAccess, tools: Tools, *, seconds: float = 0.5) -> St
 
     Everything is answered, later. Nobody else waits for it.
     """
-    if access.kind not in ("read", "write"):
+    if not _is(access, tools, "read", "write"):
         return access
     tools.wait(within("seconds", seconds, 0, 3600))
     return StoreAccess(access.kind)
@@ -114,8 +117,7 @@ def store_fails_at_commit(access: StoreAccess, tools: Tools) -> StoreAccess:
     Nothing is kept: no certificate, no transaction, and the challenge is not spent. The client sends the same
     request again, and gets one certificate.
     """
-    del tools
-    return access if access.kind != "commit" else _unusable("disk I/O error")
+    return _unusable("disk I/O error") if _is(access, tools, "commit") else access
 
 
 @_store_fault()
@@ -125,8 +127,9 @@ def store_fails_after_commit(access: StoreAccess, tools: Tools) -> StoreAccess:
     The server cannot know, and says that it failed; the challenge is spent. The client sends the same request
     again, and gets the certificate that was issued the first time.
     """
-    del tools
-    return access if access.kind != "committed" else _unusable("server closed the connection unexpectedly")
+    return (
+        _unusable("server closed the connection unexpectedly") if _is(access, tools, "committed") else access
+    )
 
 
 @_store_fault()
@@ -174,7 +177,7 @@ def ca_slow(access: StoreAccess, tools: Tools, *, seconds: float = 1.0) -> Store
 
     Nobody else waits for it. Set ``seconds`` beyond the client's patience to see it ask again.
     """
-    if access.kind != "write":
+    if not _is(access, tools, "write"):
         return access
     tools.wait(within("seconds", seconds, 0, 3600))
     return StoreAccess(access.kind)
