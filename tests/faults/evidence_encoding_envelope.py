@@ -41,9 +41,12 @@ def _cipher(sent: Sent) -> str:
 
 
 def _encrypted_key(sent: Sent) -> bytes:
-    """Return what RSA makes of the encrypted key: padding and all."""
+    """Return what RSA makes of the encrypted key, padding and all; nothing for a number beyond the modulus."""
     (octets,) = re.findall(r"OCTET STRING +\[HEX DUMP\]:([0-9A-F]{512})", parsed(envelope_of(sent)))
-    return raised(bytes.fromhex(octets), sent.key.pem)
+    try:
+        return raised(bytes.fromhex(octets), sent.key.pem)
+    except openssl.Refused:
+        return b""
 
 
 # -- to whom -------------------------------------------------------------------------------
@@ -53,8 +56,7 @@ def _encrypted_key(sent: Sent) -> bytes:
 def client_is_named_and_another_can_open(side: Side) -> bool:
     sent = side.enrol(name="the-client")
     assert _recipients(sent) == ["CN=the-client"]
-    assert (_encrypted_key(sent)[:2] != b"\x00\x02") == (closed(sent) != "")
-    if not closed(sent):
+    if _encrypted_key(sent).startswith(b"\x00\x02"):
         return False
     return len(subjects(decrypted(envelope_of(sent), _stranger()))) == 1
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ca import der
-from ca.opening import open_issuing_key
 from lab.faults.forging import (
     drop_attributes,
     is_success,
@@ -15,6 +14,7 @@ from lab.faults.forging import (
     set_signer_info,
     signed_by,
 )
+from lab.faults.minting import issuing_key
 from lab.faults.registry import ClientMust, Seam, fault
 from lab.faults.strangers import double_of, recipient_certificate, stranger_key
 from lab.faults.values import ReplyDraft, SigningDraft
@@ -92,9 +92,7 @@ def signed_by_the_ca(draft: ReplyDraft, tools: Tools) -> ReplyDraft:
     strongSwan, certmonger and scepclient take it; sscep and jscep refuse it.
     """
     lab = tools.lab
-    identity = RaIdentity(
-        certificate=lab.authority.certificate, key=open_issuing_key(lab.folder, lab.pki).key
-    )
+    identity = RaIdentity(certificate=lab.authority.certificate, key=issuing_key(lab))
     return _signed_by(draft, KeyMessageSigner(identity))
 
 
@@ -159,9 +157,7 @@ def two_signers(signing: SigningDraft, tools: Tools) -> SigningDraft:
     Both verify. CMS allows it, SCEP has one; a reader has to choose whose attributes count.
     """
     lab = tools.lab
-    second = KeyMessageSigner(
-        RaIdentity(certificate=lab.authority.certificate, key=open_issuing_key(lab.folder, lab.pki).key)
-    )
+    second = KeyMessageSigner(RaIdentity(certificate=lab.authority.certificate, key=issuing_key(lab)))
     parts = replace(
         signing.parts.signer,
         signer_id_der=der.sequence(second.certificate.issuer_der, second.certificate.serial_der),
