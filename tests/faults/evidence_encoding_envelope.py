@@ -41,7 +41,7 @@ def _cipher(sent: Sent) -> str:
 
 
 def _encrypted_key(sent: Sent) -> bytes:
-    """Return what RSA makes of the encrypted key, padding and all; nothing for a number beyond the modulus."""
+    """Return what RSA makes of the encrypted key, padding and all; nothing beyond the modulus."""
     (octets,) = re.findall(r"OCTET STRING +\[HEX DUMP\]:([0-9A-F]{512})", parsed(envelope_of(sent)))
     try:
         return raised(bytes.fromhex(octets), sent.key.pem)
