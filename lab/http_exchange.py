@@ -140,13 +140,14 @@ def http_exchange(
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
         raise HttpFailure(f"{url} broke the connection off within TLS", 0x80072EFE) from error
     except ssl.SSLError as error:
-        raise HttpFailure(f"TLS with {url} failed: {error}", 0x80072F8F) from error
+        code = 0x80072F0C if "CERTIFICATE_REQUIRED" in (error.reason or "") else 0x80072F8F
+        raise HttpFailure(f"TLS with {url} failed: {error}", code) from error
     except http.client.IncompleteRead as error:
         raise HttpFailure(f"{url} closed the connection within the answer: {error}", 0x80072EFE) from error
     except http.client.RemoteDisconnected as error:
         raise HttpFailure(f"{url} closed the connection without an answer", 0x80072EFE) from error
     except (http.client.HTTPException, ValueError) as error:
-        what = str(error) or type(error).__name__
+        what = _printable(str(error)) or type(error).__name__
         raise HttpFailure(f"{url} did not answer in HTTP: {what}", _INVALID) from error
     except (ConnectionResetError, BrokenPipeError, ConnectionAbortedError) as error:
         raise HttpFailure(f"{url} broke the connection: {error}", 0x80072EFE) from error
@@ -154,6 +155,11 @@ def http_exchange(
         raise HttpFailure(f"{url} cannot be connected to: {error.strerror or error}", 0x80072EFD) from error
     finally:
         connection.close()
+
+
+def _printable(text: str) -> str:
+    """Return what a peer said, fit for a line of a log."""
+    return "".join(char if char.isprintable() else " " for char in text[:200]).strip()
 
 
 def _connection(url: str, timeout: float, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:

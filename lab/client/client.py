@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 STRICT_POLICY: Final = AlgorithmPolicy(legacy="refuse")
 LENIENT_POLICY: Final = AlgorithmPolicy(legacy="accept")
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
+_LASTING: Final = frozenset({0x80072F8F, 0x80072F0C})  # a server whose TLS is wrong stays so
 _CODES: Final = {
     "signature": 0x80090006,
     "signer": 0x8009200E,
@@ -395,8 +396,9 @@ class ScepClient:
             wait = pause
             try:
                 return ask()
-            except Unreachable:
-                pass
+            except Unreachable as error:
+                if error.hresult.code in _LASTING:
+                    raise
             except HttpRefused as error:
                 if error.status not in _TRY_AGAIN:
                     raise

@@ -25,6 +25,7 @@ class Away(Server):
         self.status, self.header = status, header
         self.left = dict.fromkeys(of, times)
         self.asked = []
+        self.code = 0x80072EFE
 
     def query(self, operation, message=None):
         return self.away(operation) or super().query(operation, message)
@@ -39,7 +40,7 @@ class Away(Server):
             return None
         self.left[operation] -= 1
         if self.status is None:
-            raise Unreachable("no answer", 0x80072EFE)
+            raise Unreachable("no answer", self.code)
         return HttpReply(
             url="http://test/scep",
             status=self.status,
@@ -85,6 +86,15 @@ def test_does_not_repeat_what_was_refused(authority, status):
     with pytest.raises(HttpRefused):
         client_of(server).enrol(order())
     assert server.asked.count("PKIOperation") == 1
+
+
+@pytest.mark.parametrize("code", [0x80072F8F, 0x80072F0C])
+def test_does_not_knock_again_where_tls_is_wrong(authority, code):
+    server, slept = Away(authority, None), []
+    server.code = code
+    with pytest.raises(Unreachable):
+        client_of(server, slept=slept).enrol(order())
+    assert (server.asked, slept) == (["GetCACaps"], [])
 
 
 @pytest.mark.parametrize("header", ["50", format_datetime(NOW + timedelta(seconds=50), usegmt=True)])

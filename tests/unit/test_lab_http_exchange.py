@@ -93,6 +93,13 @@ def test_names_a_bad_answer_as_winhttp_does(answer, code):
     assert caught.value.hresult.code == code
 
 
+def test_says_what_came_in_place_of_http_on_one_line():
+    with Scripted(b"SSH-2.0-\x1b[2JOpenSSH\r\n") as server, pytest.raises(HttpFailure) as caught:
+        http_exchange("GET", server.url)
+    assert str(caught.value).isprintable()
+    assert "SSH-2.0-" in str(caught.value)
+
+
 def test_skips_interim_answers():
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n"
     with Scripted(interim + ok(b"abc", b"Content-Length: 3")) as server:
