@@ -86,7 +86,7 @@ def _things(entries: list[JournalEntry]) -> Iterator[Hashable]:
     for entry in reversed(entries):
         place = entry.request.method, entry.request.target
         unread = entry.request.method == "POST" and not entry.request.body
-        what = _transaction_id(entry) or (*place, entry.request.body)
+        what: Hashable = _transaction_id(entry) or (*place, entry.request.body)
         if unread:
             what = following.get(place, what)
         following[place] = what

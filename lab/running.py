@@ -299,6 +299,7 @@ class RunningLab:
                 self.health.start()
 
     def _come_back_to(self, beginning: Beginning) -> None:
+        self.faults.clear()  # again: who was kept waiting has been noted since
         self.lab_clock.reset()
         beginning.restore()
         self.doorways.forget()

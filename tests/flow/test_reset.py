@@ -6,6 +6,7 @@ used, and must be gone after the reset.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -27,7 +28,7 @@ from ca.root import OfflineRoot
 from lab import ScepLab
 from lab.admin.models import DenialOrder
 from lab.admin.ndes import RaOrder
-from lab.client import Issued, Pending, Refused
+from lab.client import ClientError, Issued, Pending, Refused
 from lab.faults.engine import path_of
 from lab.faults.rules import RuleOrder
 from lab.running import NotEphemeral, RunningLab
@@ -267,6 +268,41 @@ def test_requests_under_way_are_answered_before_the_reset_and_belong_to_what_was
     asking.join(30)
     resetting.join(30)
     assert len(outcomes) == 1
+    assert differences(beginning, state_of(scep_lab)) == {}
+
+
+def fetch_the_root(scep_lab: ScepLab) -> object:
+    return fetch(f"{scep_lab.pki_url}/CertEnroll/127.0.0.1_NDES%20Lab%20Test%20Root%20CA.crt")
+
+
+def enrol_once(scep_lab: ScepLab) -> object:
+    return client_of(scep_lab).enrol(order(challenge=scep_lab.new_challenge()))
+
+
+@pytest.mark.parametrize(
+    ("fault", "ask"),
+    [("publication::aia-slow", fetch_the_root), ("dependency::store-slow", enrol_once)],
+    ids=["below HTTP", "in the database"],
+)
+def test_who_is_kept_waiting_on_purpose_does_not_keep_the_reset_waiting(
+    fresh: tuple[ScepLab, dict[str, object]], fault: str, ask: Callable[[ScepLab], object]
+) -> None:
+    scep_lab, beginning = fresh
+    rule = scep_lab.fault(fault, seconds=600)
+    ended = threading.Event()
+
+    def ask_and_tell() -> None:
+        with contextlib.suppress(OSError, ClientError):
+            ask(scep_lab)
+        ended.set()
+
+    asking = threading.Thread(target=ask_and_tell)
+    asking.start()
+    while not rule.hits:
+        assert not ended.wait(0.005), "nobody was kept waiting"
+    scep_lab.reset()
+    asking.join(30)
+    assert ended.is_set()
     assert differences(beginning, state_of(scep_lab)) == {}
 
 

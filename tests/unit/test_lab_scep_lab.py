@@ -433,3 +433,16 @@ def test_a_request_may_choose_its_time(scep_lab: ScepLab) -> None:
 def test_the_journal_says_what_became_of_a_request(scep_lab: ScepLab) -> None:
     assert isinstance(client_of(scep_lab).enrol(order(challenge="guessed")), Refused)
     assert scep_lab.journal[-1].verdict.refused_by == "challenge-unknown"
+
+
+def test_the_example_of_the_design_runs_as_written() -> None:
+    def run_my_client(scep_url: str, challenge: str, ca_file: Path) -> None:
+        assert x509.load_pem_x509_certificate(ca_file.read_bytes())
+        client_of(scep_lab, url=scep_url).enrol(order(challenge=challenge))
+
+    with ScepLab() as scep_lab:
+        challenge = scep_lab.new_challenge()
+        run_my_client(scep_lab.scep_url, challenge, ca_file=scep_lab.root_pem_path)
+        with scep_lab.fault("reply::wrong-recipient-nonce", times=1), pytest.raises(ReplyRejected):
+            run_my_client(scep_lab.scep_url, "another", ca_file=scep_lab.root_pem_path)
+        assert scep_lab.journal[-1].verdict.refused_by == "challenge-unknown"
