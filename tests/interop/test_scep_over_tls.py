@@ -92,6 +92,16 @@ def test_own_client_enrols_with_the_root_for_tls_and_not_without(served: Served,
     assert not (tmp_path / "other" / "certificate.pem").exists()
 
 
+def test_scepclient_enrols_with_the_root_in_its_trust_store(served: Served, tmp_path: Path) -> None:
+    scepclient = require_peer("scepclient")
+    words = ("env", f"SSL_CERT_FILE={served.root}", scepclient, "-server-url", served.url)
+    keys = ("-cn", "tls-2", "-private-key", "key.pem", "-certificate", "crt.pem")
+    done = served.run(*words, "-challenge", served.challenge(), *keys, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    issued = x509.load_pem_x509_certificate((tmp_path / "crt.pem").read_bytes())
+    assert issued.subject.rfc4514_string().startswith("CN=tls-2")
+
+
 def test_own_client_says_what_is_wrong_with_a_file_for_tls(served: Served, tmp_path: Path) -> None:
     (tmp_path / "no.pem").write_text("nothing\n")
     done = served.enroll(tmp_path / "out", "--tls-ca-file", tmp_path / "no.pem")
