@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
-from werkzeug.http import http_date
+from werkzeug.http import http_date, parse_date
 
 from lab.lab_clock import BadTime, read_offset
 from lab.listeners import RAW_CONNECTION_KEY
@@ -180,7 +180,11 @@ class Served:
         moved = self._clock.offset or circumstances.time_shift
         if not moved or answer.header("Date") is not None:
             return answer
-        return answer.with_header("Date", http_date(self._clock.now() + circumstances.time_shift))
+        now = self._clock.now() + circumstances.time_shift
+        modified = parse_date(answer.header("Last-Modified"))
+        if modified is not None and modified > now:  # files are of the machine's time (RFC 9110 8.8.2.1)
+            answer = answer.with_header("Last-Modified", http_date(now))
+        return answer.with_header("Date", http_date(now))
 
     # -- the record --------------------------------------------------------------------
 

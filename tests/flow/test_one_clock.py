@@ -175,6 +175,13 @@ def _without_nonce(side: Side) -> bytes:
     return published.ocsp_request(side, "-no_nonce")
 
 
+def test_no_file_is_of_the_future(scep_lab: ScepLab, side: Side) -> None:
+    scep_lab.clock.shift("-400d")
+    found = published.crl(side)
+    modified, date = (parsedate_to_datetime(found.header(name) or "") for name in ("Last-Modified", "Date"))
+    assert modified <= date
+
+
 def test_journal_says_when_it_was_by_the_labs_clock(scep_lab: ScepLab, side: Side) -> None:
     scep_lab.clock.shift("+400d")
     side.enrol()
