@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import tomllib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,10 +20,10 @@ _TO_JSON = "import json, sys, tomllib; json.dump(tomllib.load(sys.stdin.buffer),
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @json_option
 @at_the_desk
-def populate(desk: Desk, file: BinaryIO, as_json: bool) -> None:
+def populate(desk: Desk, file: str, as_json: bool) -> None:
     """Make challenges, templates, certificates, revocations, fault rules and the time be as FILE says.
 
     FILE is TOML, or JSON as the management API takes it; - is standard input. All is made, or nothing;
@@ -43,25 +43,25 @@ def populate(desk: Desk, file: BinaryIO, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def _read(file: BinaryIO) -> PopulateOrder:
+def _read(file: str) -> PopulateOrder:
     from pydantic import ValidationError
 
     from lab.admin.curl import ShellBody
     from lab.admin.whole import PopulateOrder
     from lab.admin.wording import described
 
-    data = file.read()
+    with click.open_file(file, "rb") as stream:
+        data = stream.read()
     is_json = data.lstrip()[:1] == b"{"
-    name = shlex.quote(file.name) if file.name != "<stdin>" else "-"
     if is_json:
-        sends(ShellBody(source="@" + name))
+        sends(ShellBody(source="@" + shlex.quote(file)))
     else:
-        shown = "" if name == "-" else f" < {name}"
+        shown = "" if file == "-" else f" < {shlex.quote(file)}"
         sends(ShellBody(source="@-", before=f"python3 -c {shlex.quote(_TO_JSON)}{shown} | "))
     try:
         text = data if is_json else json.dumps(tomllib.loads(data.decode())).encode()
         return PopulateOrder.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise click.UsageError(f"{file.name}: {described(error, 'the file')}") from error
+        raise click.UsageError(f"{file}: {described(error, 'the file')}") from error
     except (ValueError, TypeError) as error:
-        raise click.UsageError(f"{file.name} is neither TOML nor JSON: {error}") from error
+        raise click.UsageError(f"{file} is neither TOML nor JSON: {error}") from error
