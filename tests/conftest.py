@@ -1,8 +1,16 @@
-"""What holds for every test: the run begins by naming the foreign judges, and logs go to `logging`."""
+"""What holds for every test: the run begins by naming the foreign judges, and logs go to `logging`.
+
+And the databases: a test that asks for ``database_url`` is run on each kind.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from peers import PEERS, REQUIRE_PEERS
+from postgresql import PostgresqlServer, running_postgresql
 
 from lab.logs import route_to_standard_logging
 
@@ -19,3 +27,26 @@ def pytest_report_header() -> list[str]:
         f"foreign judges: {', '.join(found) or 'none'}",
         *([f"missing, see {REQUIRE_PEERS}: {', '.join(missing)}"] if missing else []),
     ]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server, the same for all tests of a process; whoever stops it starts it again."""
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgresqlServer) -> Iterator[str]:
+    """A new, empty database on PostgreSQL."""
+    with postgresql.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new, empty database of each kind there is."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.sqlite3"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url

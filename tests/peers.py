@@ -16,8 +16,9 @@ import pytest
 
 REQUIRE_PEERS = "NDES_LAB_REQUIRE_PEERS"
 
-# certmonger's session daemon and other helpers live outside PATH.
+# certmonger's session daemon, PostgreSQL's server and other helpers live outside PATH.
 _EXTRA_FOLDERS = ("/usr/lib/certmonger", "/usr/libexec/certmonger", "/usr/sbin")
+_POSTGRESQL_FOLDERS = "usr/lib/postgresql/*/bin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,9 @@ class Peer:
     @property
     def path(self) -> Path | None:
         """Where the program is, or None when it is not (wholly) installed."""
-        search = os.pathsep.join([os.environ.get("PATH", os.defpath), *_EXTRA_FOLDERS])
+        servers = sorted(Path("/").glob(_POSTGRESQL_FOLDERS), key=lambda path: (len(path.parts[4]), path))
+        extra = [*_EXTRA_FOLDERS, *(str(folder) for folder in reversed(servers))]
+        search = os.pathsep.join([os.environ.get("PATH", os.defpath), *extra])
         found = shutil.which(self.name, path=search)
         if found is None or (self.marker_glob and not any(Path("/").glob(self.marker_glob))):
             return None
@@ -45,6 +48,7 @@ PEERS = {
         Peer(name="curl", packages=("curl",)),
         Peer(name="getcert", packages=("certmonger",)),
         Peer(name="go", packages=("golang-go",)),
+        Peer(name="initdb", packages=("postgresql",)),
         Peer(name="javac", packages=("default-jdk-headless",)),
         Peer(name="keytool", packages=("default-jdk-headless",)),
         Peer(name="nginx", packages=("nginx-light",)),

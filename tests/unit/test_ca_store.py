@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from store_samples import ISSUER, NOW, enrol, new_certificate, new_challenge, new_request, new_transaction
@@ -39,12 +37,8 @@ OTHER_ISSUER = "cd" * 20
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqlStore]:
-    """A new store; on PostgreSQL where NDES_LAB_TEST_POSTGRESQL names a database to empty and use."""
-    opened = SqlStore.open(
-        os.environ.get("NDES_LAB_TEST_POSTGRESQL") or f"sqlite:///{tmp_path}/store.sqlite3"
-    )
-    opened.reset()
+def store(database_url: str) -> Iterator[SqlStore]:
+    opened = SqlStore.open(database_url)
     yield opened
     opened.close()
 
