@@ -42,6 +42,11 @@ def create_app(desk: Desk, facts: AdminFacts) -> Flask:
     def admit() -> Response | None:
         return _refusal(facts.token, open_paths)
 
+    @app.after_request
+    def guard(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
         return _failure(error)

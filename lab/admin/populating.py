@@ -22,7 +22,7 @@ from .models import REASONS, BulkEntry
 from .plainly import plainly
 from .revoking import CRL_KINDS, revoke_in, select_in
 from .templates import TemplateText
-from .templates_local import changed, find_template, template_of, use_templates
+from .templates_local import changed, changing_templates, find_template, template_of, use_templates
 from .whole import PopulatedItem, PopulatedView
 
 if TYPE_CHECKING:
@@ -50,8 +50,20 @@ class _Population:
     revoked: bool = False
 
     def make(self, order: PopulateOrder) -> PopulatedView:
-        templates = self.world.authority.templates
         by = self._clock(order)
+        with changing_templates:
+            self._try(order, by)
+        if by:
+            self.controls.lab_clock.shift(by)
+            follow_clock(self.world)
+        self._rules(order)
+        problem = self._publish(order)
+        done = any(item.outcome != "unchanged" for item in self.items)
+        return PopulatedView(changed=done, items=tuple(self.items), problem=problem)
+
+    def _try(self, order: PopulateOrder, by: timedelta) -> None:
+        """Make all that may be refused, at the time that is wanted; put the templates back if it is."""
+        templates = self.world.authority.templates
         try:
             with self.controls.lab_clock.supposing(by):
                 for template in order.templates:
@@ -62,13 +74,6 @@ class _Population:
         except BaseException:
             use_templates(self.world, templates)
             raise
-        if by:
-            self.controls.lab_clock.shift(by)
-            follow_clock(self.world)
-        self._rules(order)
-        problem = self._publish(order)
-        done = any(item.outcome != "unchanged" for item in self.items)
-        return PopulatedView(changed=done, items=tuple(self.items), problem=problem)
 
     def _note(self, kind: ItemKind, name: str, outcome: Outcome, number: int | None = None) -> None:
         self.items.append(PopulatedItem(kind=kind, name=name, outcome=outcome, id=number))
@@ -135,6 +140,10 @@ class _Population:
         if found is None:
             found = issue_certificate(self.world, transaction, wanted)
             outcome = "made" if isinstance(found, CertificateRecord) else "pending"
+        if wanted.revoked is not None and not isinstance(found, CertificateRecord):
+            raise DeskRefused(
+                f"request {found.id} has no certificate that could be revoked: it is {found.status.value}"
+            )
         if isinstance(found, CertificateRecord) and wanted.revoked is not None:
             entry = BulkEntry(selector=f"{found.serial_number:x}", reason=wanted.revoked)
             if self._revoke(transaction, found, entry) and outcome == "unchanged":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .controls import Controls
     from .templates import TemplateText
 
-_changing = threading.Lock()
+changing_templates = threading.Lock()
 _CHANGES = tuple(TemplateChange.model_fields)
 
 
@@ -43,12 +43,12 @@ class LocalTemplateDesk:
 
     def change(self, name: str, change: TemplateChange) -> TemplateView:
         """Change a template."""
-        with _changing:
+        with changing_templates:
             return self._replace(changed(find_template(self._world.authority.templates, name), change))
 
     def put(self, name: str, text: TemplateText) -> TemplateView:
         """Add a template, or replace the one of its name."""
-        with _changing:
+        with changing_templates:
             return self._replace(template_of(name, text))
 
     def _replace(self, template: Template) -> TemplateView:

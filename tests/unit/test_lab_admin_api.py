@@ -217,6 +217,13 @@ def test_other_methods_are_refused_and_the_right_ones_named(
     assert reply.json["error"]["code"] == "MethodNotAllowed"
 
 
+@every_operation
+def test_no_answer_is_kept_or_guessed_at(client: FlaskClient, operation: Operation[Any]) -> None:
+    reply = send(client, example_call(operation))
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert reply.status_code == 204 or reply.headers["Cache-Control"] == "no-store"
+
+
 def test_head_is_get_without_a_body(client: FlaskClient) -> None:
     reply = client.head("/api/v1/challenges")
     assert (reply.status_code, reply.data, reply.mimetype) == (200, b"", "application/json")

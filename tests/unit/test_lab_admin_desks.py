@@ -410,9 +410,14 @@ def everything(desk: Desk, scep_lab: ScepLab) -> tuple[object, ...]:
         ({"challenges": [*WHOLE["challenges"], {"password": "once"}]}, DeskRefused, "another subject"),
         ({"certificates": [{"csr": "0"}, {"csr": "1", "template": "CEPEncryption"}]}, DeskRefused, "Enroll"),
         ({"revocations": [{"selector": "abcdef"}]}, NotFound, "'abcdef'"),
+        (
+            {"certificates": [{"csr": "0", "template": "WebServer", "revoked": "superseded"}]},
+            DeskRefused,
+            "pending",
+        ),
         ({"clock": "-80y"}, Invalid, "clock"),
     ],
-    ids=["template", "challenge", "other-challenge", "certificate", "revocation", "clock"],
+    ids=["template", "challenge", "other-challenge", "certificate", "revocation", "pending", "clock"],
 )
 def test_a_set_with_one_thing_wrong_changes_nothing(
     desk: Desk, scep_lab: ScepLab, wrong: dict[str, Any], error: type[Exception], says: str
