@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from .authority import CertificateAuthority
 from .certificates import CertificateInfo, read_certificate
 from .drafting import new_serial_number
-from .folders import OPEN_FOLDER, PRIVATE, PUBLIC, PkiFolder, to_pem, write_file
+from .folders import OPEN_FOLDER, PRIVATE, PUBLIC, PkiExists, PkiFolder, to_pem, write_file
 from .keys import PrivateKey, generate_keys
 from .names import build_name
+from .opening import database_url
 from .pkcs10 import parse_request, sign_request
+from .records import CertificateFilter
 from .root import RootIndex, SignedByRoot, issuing_certificate, root_certificate, sign_root_crl
 from .store import SqlStore
 from .templates import TemplateSet
@@ -58,11 +60,12 @@ def hold_ceremony(
 ) -> None:
     """Make a PKI in ``folder``, which may exist and hold other files, such as templates.
 
-    ``store`` remembers what is issued, and the first CRL; none means SQLite in the folder. Not
-    ``durable`` skips flushing to disk, for folders that do not outlive the process.
+    ``store`` remembers what is issued, and the first CRL; none means the database that the settings
+    name, or SQLite in the folder. Not ``durable`` skips flushing to disk, for folders that do not outlive
+    the process.
 
     Raises:
-        PkiExists: there is a PKI, or a part of one.
+        PkiExists: there is a PKI, or a part of one, or the database has the records of one.
         BadTemplate: one of the user's templates cannot be used.
         CaError: a template in the folder refuses the RA's certificates.
         OSError: the folder cannot be written.
@@ -108,7 +111,8 @@ class _Ceremony:
         passphrase = self._secrets()
         root = self._root()
         issuing = self._issuing(root, passphrase)
-        with _store(self._work, store, durable=durable) as records:
+        with _store(self._work, self._settings, store, durable=durable) as records:
+            _require_no_records(records, self._now)
             signing, encryption = self._issue(records, root, issuing)
         for path, key, certificate in (
             (self._work.ra_signing_key, self._keys.ra_signing, signing),
@@ -218,13 +222,29 @@ def administrators_settings(settings: PkiSettings) -> PkiSettings:
 
 
 @contextlib.contextmanager
-def _store(work: PkiFolder, given: Store | None, *, durable: bool) -> Iterator[Store]:
+def _store(work: PkiFolder, settings: PkiSettings, given: Store | None, *, durable: bool) -> Iterator[Store]:
     if given is not None:
         yield given
         return
-    store = SqlStore.open(work.store_url, durable=durable)
+    store = SqlStore.open(database_url(work, settings), durable=durable)
     try:
         yield store
     finally:
         store.close()
-    work.store.chmod(PRIVATE)
+    if work.store.exists():
+        work.store.chmod(PRIVATE)
+
+
+def _require_no_records(store: Store, now: datetime) -> None:
+    """Raise PkiExists if a PKI was at work in this database.
+
+    What a ceremony left that did not come to its end is no such thing: its CA's key is lost.
+    """
+    with store.reading() as transaction:
+        first = transaction.find_certificates(CertificateFilter(), now=now)
+        others = [record for record in first if record.requester != ADMINISTRATORS]
+        if others or transaction.requests() or transaction.challenges():
+            raise PkiExists(
+                "the database holds the records of a PKI whose keys are not in this folder: bring the folder "
+                "back, or name an empty database"
+            )

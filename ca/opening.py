@@ -186,10 +186,16 @@ def open_ocsp_credentials(
     )
 
 
-def open_store(folder: PkiFolder, *, durable: bool = True) -> SqlStore:
-    """Return the SQLite store in the folder; raises NoPki, StoreUnavailable."""
+def open_store(folder: PkiFolder, settings: PkiSettings, *, durable: bool = True) -> SqlStore:
+    """Return the store that the settings name, or SQLite in the folder; raises NoPki, StoreUnavailable."""
     folder.require()
-    return SqlStore.open(folder.store_url, create=False, durable=durable)
+    return SqlStore.open(database_url(folder, settings), create=False, durable=durable)
+
+
+def database_url(folder: PkiFolder, settings: PkiSettings) -> str:
+    """Return the URL of a PKI's database, password and all, as `SqlStore.open` wants it."""
+    given = settings.database_url
+    return folder.store_url if given is None else given.get_secret_value()
 
 
 def open_challenge_digest_key(folder: PkiFolder, settings: PkiSettings) -> bytes:

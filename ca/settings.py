@@ -7,6 +7,7 @@ AD CS's own words where it has them. What the choices mean for URLs and file nam
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
@@ -67,12 +68,28 @@ def _rsa(kind: KeyKind) -> KeyKind:
     return kind
 
 
+def _database_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    scheme, _, rest = url.partition(":")
+    if scheme not in ("sqlite", "postgresql", "postgresql+psycopg") or not rest.startswith("//"):
+        raise ValueError(
+            f"a database URL begins {scheme[:20] if rest else ''!r}, expected sqlite:////absolute/path or "
+            "postgresql://user:password@host/database"
+        )
+    if scheme == "sqlite" and not rest.startswith("////"):
+        raise ValueError("the path of a SQLite database is not absolute, expected sqlite:////absolute/path")
+    if not url.isprintable():
+        raise ValueError("the database URL has characters that must be percent-encoded (RFC 3986 2)")
+    return secret
+
+
 DistinguishedName = Annotated[str, AfterValidator(_distinguished_name)]
 CommonName = Annotated[str, AfterValidator(_common_name)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 PositivePeriod = Annotated[PeriodSetting, AfterValidator(_positive)]
 Interval = Annotated[PeriodSetting, AfterValidator(_countable)]  # added to any instant there is
 PositiveInterval = Annotated[PositivePeriod, AfterValidator(_countable)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RsaKeyKind = Annotated[KeyKind, AfterValidator(_rsa)]
 
 
@@ -250,6 +267,13 @@ class PkiSettings(BaseModel):
     challenge_digest_key: SecretStr | None = Field(
         default=None, description="Keys the digests of challenge passwords; none: made and kept in secrets/"
     )
+
+    database_url: DatabaseUrl | None = Field(
+        default=None,
+        description="Database: sqlite:////absolute/path or postgresql://user:password@host/database; none: "
+        "SQLite in the data folder",
+    )
+    database_url_file: Path | None = Field(default=None, description="File that holds database_url instead")
 
     @model_validator(mode="after")
     def _names_must_differ(self) -> Self:

@@ -155,6 +155,14 @@ class LabSettings(_Section):
     journal: JournalSettings = JournalSettings()
 
     @model_validator(mode="after")
+    def _nothing_ephemeral_must_stay(self) -> Self:
+        if self.server.ephemeral and (self.pki.database_url or self.pki.database_url_file):
+            raise ValueError(
+                "server.ephemeral keeps nothing, and pki.database_url names a database that stays"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _ndes_and_scep_must_agree(self) -> Self:
         self.ndes.endpoint(self.scep.endpoints[DEFAULT_ENDPOINT])
         return self
@@ -210,7 +218,7 @@ def load_settings(
         settings = LabSettings.model_validate(merged)
     except ValidationError as error:
         raise UnusableSettings(_complaint(error, origins)) from error
-    return LoadedSettings(settings=_with_token(settings), origins=origins)
+    return LoadedSettings(settings=_with_database_url(_with_token(settings)), origins=origins)
 
 
 def effective_rows(loaded: LoadedSettings) -> list[SettingRow]:
@@ -292,6 +300,22 @@ def _with_token(settings: LabSettings) -> LabSettings:
     except ValidationError as error:
         raise UnusableSettings(f"admin.token_file {file}: the token is shorter than 16 characters") from error
     return settings.model_copy(update={"admin": admin})
+
+
+def _with_database_url(settings: LabSettings) -> LabSettings:
+    file = settings.pki.database_url_file
+    if file is None:
+        return settings
+    if settings.pki.database_url is not None:
+        raise UnusableSettings("pki.database_url and pki.database_url_file are both set; one is enough")
+    try:
+        url = PkiSettings.model_validate({"database_url": file.read_text().strip()}).database_url
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableSettings(f"pki.database_url_file {file} cannot be read: {error}") from error
+    except ValidationError as error:
+        (said, *_) = error.errors(include_url=False, include_input=False)
+        raise UnusableSettings(f"pki.database_url_file {file}: {said['msg']}") from error
+    return settings.model_copy(update={"pki": settings.pki.model_copy(update={"database_url": url})})
 
 
 # -- nested dictionaries ---------------------------------------------------------------

@@ -146,7 +146,7 @@ class World:
         )
         self._durable = durable
         self.publishing = Publishing(self)
-        self.store = wrapping.store(open_store(folder, durable=durable))
+        self.store = wrapping.store(open_store(folder, self.pki, durable=durable))
         self._put_together()
 
     def _put_together(self, ndes_password: str | None = None) -> None:

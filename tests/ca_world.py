@@ -81,7 +81,7 @@ def ca_world(path: Path, **settings: Any) -> Iterator[CaWorld]:
     """Hold a ceremony in ``path`` and open what came of it."""
     chosen, clock, folder = PkiSettings(**settings), HandClock(), PkiFolder(path)
     hold_ceremony(folder, chosen, clock=clock, entropy=os.urandom, make_keys=ready_keys, durable=False)
-    store = open_store(folder, durable=False)
+    store = open_store(folder, chosen, durable=False)
     try:
         authority = open_authority(folder, chosen, clock=clock, entropy=os.urandom)
         yield CaWorld(folder=folder, settings=chosen, clock=clock, authority=authority, store=store)

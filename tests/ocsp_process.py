@@ -14,7 +14,7 @@ from ca.settings import PkiSettings
 
 if __name__ == "__main__":
     folder, settings, clock = PkiFolder(Path(sys.argv[1])), PkiSettings(), HandClock()
-    store = open_store(folder, durable=False)
+    store = open_store(folder, settings, durable=False)
     credentials = open_ocsp_credentials(
         folder,
         settings,

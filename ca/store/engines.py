@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _BUSY_SECONDS: Final = 10  # how long a writer waits for another before it gives up
 _CACHE_KIB: Final = 65_536  # of the one writer, and only as much as it needs: indexes of a million rows
 _LOG_PAGES: Final = 4_000  # of 4 KiB; the longer the log, the fewer pages are copied back twice
+_POOLED: Final = 16  # connections of a process to PostgreSQL, which by default takes 100, and as many again
 _MIGRATION_LOCK: Final = 0x6E6465736C6162  # any number, the same in every process
 
 
@@ -187,7 +188,19 @@ class PostgresqlBackend:
             "connect_timeout": _BUSY_SECONDS,
             "options": f"-c lock_timeout={_BUSY_SECONDS}s -c synchronous_commit={commit}",
         }
-        self._engine = create_engine(url, connect_args=arguments, pool_pre_ping=True)
+        try:
+            self._engine = create_engine(
+                url,
+                connect_args=arguments,
+                pool_pre_ping=True,  # a restarted server costs nobody an error who was not waiting for it
+                pool_size=_POOLED,
+                max_overflow=_POOLED,
+                pool_timeout=_BUSY_SECONDS,
+            )
+        except ModuleNotFoundError as error:
+            raise StoreUnavailable(
+                f"PostgreSQL needs {error.name}, which is not installed: pip install 'ndes-lab[postgres]'"
+            ) from error
         self.errors = driver_errors(self._engine.dialect)
         # READ COMMITTED and explicit locks for writers: nothing has to be repeated.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")

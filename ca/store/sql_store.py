@@ -46,7 +46,7 @@ class SqlStore:
         """Open the database at ``url``, make its schema if there is none, migrate it if it is old.
 
         Args:
-            url: ``sqlite:////absolute/path`` or ``postgresql+psycopg://user@host/database``.
+            url: ``sqlite:////absolute/path`` or ``postgresql://user@host/database``.
             create: whether to make a database that is not there.
             durable: whether a commit is on disk before it returns; without, the last commits may be
                 lost with the machine's power, though not with the process.
@@ -128,11 +128,9 @@ def _backend(url: str, *, create: bool, durable: bool) -> Backend:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise ValueError(
-            "not a database URL, expected sqlite:////path or postgresql+psycopg://..."
-        ) from error
+        raise ValueError("not a database URL, expected sqlite:////path or postgresql://...") from error
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         return SqliteBackend(parsed, create=create, durable=durable)
-    if parsed.drivername == "postgresql+psycopg":
-        return PostgresqlBackend(parsed, durable=durable)
-    raise ValueError(f"database {parsed.drivername!r} is unknown, expected sqlite or postgresql+psycopg")
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return PostgresqlBackend(parsed.set(drivername="postgresql+psycopg"), durable=durable)
+    raise ValueError(f"database {parsed.drivername!r} is unknown, expected sqlite or postgresql")

@@ -27,6 +27,12 @@ data_dir_option = click.option(
     metavar="DIR",
     help="Folder of the PKI and its database.",
 )
+database_url_option = click.option(
+    "--database-url",
+    metavar="URL",
+    help="Database: postgresql://user@host/name (default: SQLite in the data folder). A password is better "
+    "put into NDES_LAB_PKI__DATABASE_URL, or a file that pki.database_url_file names.",
+)
 
 
 def environment() -> Mapping[str, str]:

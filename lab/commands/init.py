@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from ._output import json_option, print_fields, print_json
-from ._settings import config_option, data_dir_option, load
+from ._settings import config_option, data_dir_option, database_url_option, load
 
 
 @click.command()
 @data_dir_option
+@database_url_option
 @click.option("--host", metavar="ADDRESS", help="Address that CRL and AIA will be served on.")
 @click.option(
     "--pki-port",
@@ -24,7 +25,12 @@ from ._settings import config_option, data_dir_option, load
 @config_option
 @json_option
 def init(
-    data_dir: Path | None, host: str | None, pki_port: int | None, config: Path | None, as_json: bool
+    data_dir: Path | None,
+    database_url: str | None,
+    host: str | None,
+    pki_port: int | None,
+    config: Path | None,
+    as_json: bool,
 ) -> None:
     """Hold the key ceremony: offline root, issuing CA, and the RA's two certificates.
 
@@ -36,7 +42,13 @@ def init(
     from lab.running import with_public_url
     from lab.settings import DEFAULT_DATA_DIR, DEFAULT_PKI_PORT
 
-    settings = load(config, server__data_dir=data_dir, server__host=host, server__pki_port=pki_port).settings
+    settings = load(
+        config,
+        server__data_dir=data_dir,
+        server__host=host,
+        server__pki_port=pki_port,
+        pki__database_url=database_url,
+    ).settings
     folder = PkiFolder(settings.server.data_dir or DEFAULT_DATA_DIR)
     effective = with_public_url(settings, settings.server.pki_port or DEFAULT_PKI_PORT)
     hold_ceremony(folder, effective.pki, clock=SystemClock(), entropy=os.urandom)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._output import json_option
-from ._settings import config_option, data_dir_option, load
+from ._settings import config_option, data_dir_option, database_url_option, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ _PORT = click.IntRange(0, 65535)
 
 @click.command()
 @data_dir_option
+@database_url_option
 @click.option("--ephemeral", is_flag=True, default=None, help="Keep nothing: a temporary folder.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (default 127.0.0.1).")
 @click.option("--port", type=_PORT, help="Port of SCEP (default 8080; 0 = any free one).")
@@ -59,6 +60,7 @@ _PORT = click.IntRange(0, 65535)
 @json_option
 def up(
     data_dir: Path | None,
+    database_url: str | None,
     ephemeral: bool | None,
     host: str | None,
     port: int | None,
@@ -79,6 +81,7 @@ def up(
     loaded = load(
         config,
         server__data_dir=data_dir,
+        pki__database_url=database_url,
         server__ephemeral=ephemeral,
         server__host=host,
         server__port=port,

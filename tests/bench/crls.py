@@ -48,7 +48,7 @@ class CrlRun:
 
 def bench_crls(data_dir: Path, count: int, *, more: int = 1000) -> CrlRun:
     """Revoke ``count`` of the certificates there are and sign a base; ``more``, and sign a delta."""
-    store = open_store(PkiFolder(data_dir), durable=False)
+    store = open_store(PkiFolder(data_dir), PkiSettings(), durable=False)
     try:
         began = time.perf_counter()
         last = revoke(store, after_id=100, count=count)
@@ -56,7 +56,7 @@ def bench_crls(data_dir: Path, count: int, *, more: int = 1000) -> CrlRun:
     finally:
         store.close()
     base = _in_a_process(data_dir, CrlKind.BASE)
-    store = open_store(PkiFolder(data_dir), durable=False)
+    store = open_store(PkiFolder(data_dir), PkiSettings(), durable=False)
     try:
         revoke(store, after_id=last, count=more)
     finally:
@@ -75,7 +75,7 @@ def _sign(data_dir: Path, kind: CrlKind) -> CrlFigures:
     folder, settings, clock = PkiFolder(data_dir), PkiSettings(), SystemClock()
     authority = open_authority(folder, settings, clock=clock, entropy=os.urandom)
     publication = Publication(folder.published, clock)
-    store = open_store(folder)
+    store = open_store(folder, settings)
     try:
         began = time.perf_counter()
         signed = authority.sign_crls(store, kind)

@@ -55,7 +55,7 @@ def _bench(folder: PkiFolder, count: int, key: str) -> OcspFigures:
     settings = PkiSettings(ocsp=OcspSettings.model_validate({"key": key, "remembered_answers": count}))
     clock = SystemClock()
     hold_ceremony(folder, settings, clock=clock, entropy=os.urandom, durable=False)
-    store = open_store(folder, durable=False)
+    store = open_store(folder, settings, durable=False)
     try:
         authority = open_authority(folder, settings, clock=clock, entropy=os.urandom)
         with store.transaction() as transaction:

@@ -51,7 +51,7 @@ class OutsideDesk:
         """Nothing to add: the forge and openssl have judged."""
 
     def new_challenge(self, **options: Any) -> str:
-        store = open_store(self.folder, durable=True)
+        store = open_store(self.folder, PkiSettings(), durable=True)
         book = ChallengeBook(
             digest_key=open_challenge_digest_key(self.folder, PkiSettings()),
             clock=self.clock,

@@ -237,7 +237,7 @@ def test_opening_an_empty_folder_says_that_there_is_no_pki(tmp_path: Path) -> No
     for opening in (
         lambda: open_authority(folder, SETTINGS, clock=HandClock(), entropy=os.urandom),
         lambda: open_registration_keys(folder, SETTINGS),
-        lambda: open_store(folder),
+        lambda: open_store(folder, PkiSettings()),
         lambda: OfflineRoot.open(folder, SETTINGS, clock=HandClock()),
     ):
         with pytest.raises(NoPki, match="no PKI"):
@@ -313,7 +313,7 @@ def test_killed_at_any_moment_it_leaves_all_or_nothing_and_a_second_run_finishes
             hold(folder)
         authority = open_authority(folder, SETTINGS, clock=HandClock(), entropy=os.urandom)
         keys = open_registration_keys(folder, SETTINGS)
-        store = open_store(folder, durable=False)
+        store = open_store(folder, PkiSettings(), durable=False)
         with store.reading() as transaction:
             assert len(transaction.find_certificates(CertificateFilter(), now=NOW)) == 2
         store.close()
