@@ -93,7 +93,7 @@ def _section(resource: Resource, document: Mapping[str, Any], with_token: bool) 
         for operation in resource.operations
     )
     return (
-        f'<section>\n<h2 id="resource-{resource.name}">{escape(resource.name.capitalize())}</h2>\n'
+        f'<section>\n<h2 id="resource-{resource.name}">{escape(resource.title)}</h2>\n'
         f"<p>{_prose(resource.description)}</p>\n{articles}\n</section>"
     )
 
@@ -212,16 +212,16 @@ def _type(schema: Mapping[str, Any]) -> _Html:
 
 def _limits(schema: Mapping[str, Any]) -> str:
     words = {
-        "minimum": "at least",
-        "maximum": "at most",
-        "exclusiveMinimum": "more than",
-        "exclusiveMaximum": "less than",
-        "minLength": "characters at least",
-        "maxLength": "characters at most",
-        "minItems": "items at least",
-        "maxItems": "items at most",
-        "pattern": "matching",
-        "default": "default",
+        "minimum": "at least {}",
+        "maximum": "at most {}",
+        "exclusiveMinimum": "more than {}",
+        "exclusiveMaximum": "less than {}",
+        "minLength": "at least {} characters",
+        "maxLength": "at most {} characters",
+        "minItems": "at least {} items",
+        "maxItems": "at most {} items",
+        "pattern": "matching {}",
+        "default": "default {}",
     }
     said = [
         f"{word} {escape(json.dumps(schema[key]))}"

@@ -171,11 +171,12 @@ class Operation(Generic[Answered]):
 
 
 class Resource:
-    """Operations that belong together; a tag in OpenAPI."""
+    """Operations that belong together; a tag in OpenAPI, a section of the documentation."""
 
-    def __init__(self, name: str, description: str) -> None:
+    def __init__(self, name: str, description: str, *, title: str | None = None) -> None:
         self.name = name
         self.description = description
+        self.title = title or name.capitalize()
         self.operations: list[Operation[Any]] = []
 
     def get(self, path: str, **declared: Any) -> Callable[[Callable[..., Answered]], Operation[Answered]]:

@@ -6,7 +6,7 @@ from lab.admin.desk import DeskRefused
 from lab.admin.models import CrlList, CrlOrder, CrlQuery
 from lab.admin.operation import AdminContext, Resource
 
-resource = Resource("crls", "Certificate revocation lists as they are published.")
+resource = Resource("crls", "Certificate revocation lists as they are published.", title="CRLs")
 
 
 @resource.get("/api/v1/crls")

@@ -13,7 +13,7 @@ from lab.health import HealthReport
 from lab.health.page import CONTENT_SECURITY_POLICY, render_page
 from lab.trust import UnreadableCertificate
 
-resource = Resource("lab", "What this lab is, and how it is.")
+resource = Resource("lab", "What this lab is, and how it is.", title="The lab itself")
 _PEM = "application/x-pem-file"
 _HTML = "text/html"
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"  # the text exposition format

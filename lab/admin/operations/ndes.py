@@ -17,7 +17,7 @@ from lab.admin.ndes import (
 )
 from lab.admin.operation import AdminContext, Resource
 
-resource = Resource("ndes", "What an administrator of NDES reads and renews.")
+resource = Resource("ndes", "What an administrator of NDES reads and renews.", title="NDES")
 
 
 @resource.get("/api/v1/ndes/events")

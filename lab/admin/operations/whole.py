@@ -6,7 +6,9 @@ from lab.admin.desk import DeskRefused, NotFound
 from lab.admin.operation import AdminContext, Resource
 from lab.admin.whole import PopulatedView, PopulateOrder, ResetView, SettingList
 
-resource = Resource("whole", "The lab as a whole: its settings, its reset, a whole set of things at once.")
+resource = Resource(
+    "whole", "Its settings, its reset, a whole set of things at once.", title="The lab as a whole"
+)
 _EXAMPLE = {
     "clock": "+400d",
     "challenges": [{"password": "sesame", "kind": "static"}],
