@@ -224,7 +224,7 @@ def _limits(schema: Mapping[str, Any]) -> str:
         "default": "default {}",
     }
     said = [
-        f"{word} {escape(json.dumps(schema[key]))}"
+        word.format(escape(json.dumps(schema[key])))
         for key, word in words.items()
         if schema.get(key) is not None
     ]
