@@ -14,17 +14,17 @@ from forge import openssl, wire
 from faults.evidence import shows
 from faults.stand import Side
 
-_SHORT = 0.4  # seconds after which a server that says nothing is silent
+_LONG_PATIENCE = 10.0
+_SHORT_PATIENCE = 1.0  # seconds after which a server that says nothing is silent
 _LONG = "operation=PKIOperation&message=" + "A" * 3000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """All octets that came, how it ended (closed, reset, silent), and when."""
+    """All octets that came, in how many pieces, and how it ended: closed, reset, silent."""
 
     octets: bytes
     ending: str
-    seconds: float
     pieces: int
 
     @property
@@ -46,13 +46,19 @@ class Heard:
         return int(self.octets.split(b" ", 2)[1])
 
 
-def hear(side: Side, query: str = "operation=GetCACert", *, body: bytes | None = None) -> Heard:
+def hear(
+    side: Side,
+    query: str = "operation=GetCACert",
+    *,
+    body: bytes | None = None,
+    patience: float = _LONG_PATIENCE,
+) -> Heard:
     """Send one request on a connection of its own, and listen until it ends or falls silent."""
     top = wire.request_line(side.url, "GET" if body is None else "POST", query)
     length = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
     parts = urlsplit(side.url)
-    received, pieces, begin = bytearray(), 0, time.monotonic()
-    with socket.create_connection((parts.hostname, parts.port), timeout=_SHORT) as connection:
+    received, pieces = bytearray(), 0
+    with socket.create_connection((parts.hostname, parts.port), timeout=patience) as connection:
         connection.sendall(top + length + b"Connection: close\r\n\r\n" + (body or b""))
         try:
             while part := connection.recv(65536):
@@ -63,7 +69,7 @@ def hear(side: Side, query: str = "operation=GetCACert", *, body: bytes | None =
             ending = "reset"
         except TimeoutError:
             ending = "silent"
-    return Heard(octets=bytes(received), ending=ending, seconds=time.monotonic() - begin, pieces=pieces)
+    return Heard(octets=bytes(received), ending=ending, pieces=pieces)
 
 
 def whole(side: Side, operation: str = "GetCACert") -> bytes:
@@ -274,13 +280,13 @@ def _half(octets: bytes) -> bytes:
 
 @shows("wire::stalled-before-headers")
 def _(side: Side) -> bool:
-    heard = hear(side)
+    heard = hear(side, patience=_SHORT_PATIENCE)
     return heard.ending == "silent" and not heard.octets
 
 
 @shows("wire::stalled-within-body")
 def _(side: Side) -> bool:
-    heard = hear(side)
+    heard = hear(side, patience=_SHORT_PATIENCE)
     return heard.ending == "silent" and heard.body == _half(whole(side))
 
 
@@ -336,7 +342,7 @@ def _(side: Side) -> bool:
 
 @shows("wire::content-length-too-long")
 def _(side: Side) -> bool:
-    heard, right = hear(side), whole(side)
+    heard, right = hear(side, patience=_SHORT_PATIENCE), whole(side)
     assert heard.body == right
     return heard.field("Content-Length") == [str(len(right) + 16)] and heard.ending == "silent"
 

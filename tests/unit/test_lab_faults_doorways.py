@@ -115,3 +115,15 @@ def test_nothing_is_open_where_urls_of_faults_are_off() -> None:
             urllib.request.urlopen(f"{scep_lab._lab.scep_base_url}/fault/{EXPIRED}/scep?operation=GetCACaps")
         with caught.value as refused:
             assert b"address of its own" not in refused.read()
+
+
+def test_doorways_open_on_an_address_of_ipv6_too() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    with ScepLab({"server": {"host": "::1"}}) as scep_lab:
+        with urllib.request.urlopen(
+            f"{scep_lab.fault_url(WANTED)}?operation=GetCACaps", context=trusting(scep_lab)
+        ) as reply:
+            assert reply.status == 200
+        assert scep_lab.fault_url(REFUSED).startswith("http://[::1]:")
+        assert scep_lab.fault_url("wire::connection-never-made").startswith("http://[::1]:")

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
@@ -147,6 +148,35 @@ def test_certificate_is_renewed_in_time_and_not_before(monkeypatch: pytest.Monke
 
 def _out_of_order() -> None:
     raise StoreUnavailable("out of order")
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "dns", "addresses"),
+    [
+        ({"public_host": "scep.lab.example"}, "scep.lab.example", ["scep.lab.example", "localhost"], []),
+        ({"host": "::1"}, "[::1]", ["localhost"], ["::1"]),
+        ({}, "127.0.0.1", ["localhost"], ["127.0.0.1"]),
+    ],
+)
+def test_listener_is_named_and_certified_as_urls_have_it(
+    server: dict[str, str], host: str, dns: list[str], addresses: list[str]
+) -> None:
+    if server.get("host") == "::1" and not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    with ScepLab({"server": {"tls_port": 0, **server}}) as scep_lab:
+        url = scep_lab.scep_tls_url or ""
+        assert url.startswith(f"https://{host}:")
+        parts = urlsplit(url)
+        pem = ssl.get_server_certificate((server.get("host", "127.0.0.1"), parts.port or 0))
+    shown = x509.load_pem_x509_certificate(pem.encode())
+    names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == dns
+    assert [str(each) for each in names.get_values_for_type(x509.IPAddress)] == addresses
+
+
+def test_there_is_none_unless_asked_for(scep_lab: ScepLab) -> None:
+    assert scep_lab.scep_tls_url is None
+    assert scep_lab._lab.ready_facts().scep_tls_url is None
 
 
 def test_key_is_never_on_disk_in_clear(
