@@ -88,6 +88,7 @@ class Stand:
         folder = self.world.folder
         shutil.copytree(TEMPLATES, folder.templates, dirs_exist_ok=True)
         self.world.authority = open_authority(folder, self.world.pki, clock=self.clock, entropy=os.urandom)
+        self.world.service = self.world.new_service()
         self.scep_lab.remember()
 
     def begin_again(self) -> None:
