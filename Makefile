@@ -2,6 +2,7 @@
 # make test   all tests, on all cores; PYTEST_ARGS="-k strongswan" and so on
 # make lint   ruff, mypy, import contracts
 # make bench  the benchmarks
+# make client-table  what deployed clients do at every fault, written to lab/faults/CLIENTS.md
 # make clean  remove the virtual environment and all caches
 #
 # Needs Python 3.11 or later, make and git; another interpreter with PYTHON=/path/to/python3.12.
@@ -15,7 +16,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench client-table clean
 
 run: $(VENV)/.installed
 	exec $(BIN)/ndes-lab up $(ARGS)
@@ -28,6 +29,9 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+client-table: $(VENV)/.installed-test
+	$(BIN)/python -m tests.faults.clients $(ARGS)
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m tests.bench $(ARGS)
