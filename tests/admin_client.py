@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from flask import Flask
 from flask.testing import FlaskClient
+from lab_client import client_key
 from pydantic import TypeAdapter
 
 from lab import ScepLab
@@ -35,6 +40,13 @@ def management_app(scep_lab: ScepLab, *, token: str | None = None, ready: str = 
 
 def management(scep_lab: ScepLab, *, token: str | None = None, ready: str = "") -> FlaskClient:
     return management_app(scep_lab, token=token, ready=ready).test_client()
+
+
+def csr(name: str = "device", key: int = 0) -> str:
+    """Return a certificate request in PEM."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    request = x509.CertificateSigningRequestBuilder(subject).sign(client_key(key), hashes.SHA256())
+    return request.public_bytes(Encoding.PEM).decode()
 
 
 def example_path(operation: Operation[Any], **known: object) -> dict[str, object]:

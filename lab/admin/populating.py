@@ -5,6 +5,7 @@ What is there already is known again, by password, by key and template, or word 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -63,17 +64,16 @@ class _Population:
 
     def _try(self, order: PopulateOrder, by: timedelta) -> None:
         """Make all that may be refused, at the time that is wanted; put the templates back if it is."""
-        templates = self.world.authority.templates
-        try:
-            with self.controls.lab_clock.supposing(by):
-                for template in order.templates:
-                    self._template(template)
-                self._rows(order)
-        except BadTime as error:
-            raise Invalid(f"clock: {error}") from error
-        except BaseException:
-            use_templates(self.world, templates)
-            raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(use_templates, self.world, self.world.authority.templates)
+            try:
+                with self.controls.lab_clock.supposing(by):
+                    for template in order.templates:
+                        self._template(template)
+                    self._rows(order)
+            except BadTime as error:
+                raise Invalid(f"clock: {error}") from error
+            undo.pop_all()
 
     def _note(self, kind: ItemKind, name: str, outcome: Outcome, number: int | None = None) -> None:
         self.items.append(PopulatedItem(kind=kind, name=name, outcome=outcome, id=number))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from admin_client import OPERATIONS, example_path, management_app
+from admin_client import OPERATIONS, csr, example_path, management_app
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -50,13 +50,6 @@ AT_RANDOM = settings(
 )
 
 
-def csr(number: int) -> str:
-    key = client_key(number)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"device-{number}")])
-    request = x509.CertificateSigningRequestBuilder(subject).sign(key, hashes.SHA256())
-    return request.public_bytes(Encoding.PEM).decode()
-
-
 def stranger() -> dict[str, str]:
     """A certificate that no CA issued, with its key."""
     key, name = client_key(3), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stranger")])
@@ -84,9 +77,9 @@ def running() -> Iterator[ScepLab]:
     with ScepLab({"server": {"threads": 1}}) as scep_lab:
         desk = scep_lab.desk
         desk.new_challenge(ChallengeOrder(label="there"))
-        desk.issue_certificate(CertificateOrder(csr=csr(0)))
+        desk.issue_certificate(CertificateOrder(csr=csr("device-0", 0)))
         desk.templates.change("WebServer", TemplateChange(manager_approval=True, enroll=("Everyone",)))
-        desk.issue_certificate(CertificateOrder(csr=csr(1), template="WebServer"))
+        desk.issue_certificate(CertificateOrder(csr=csr("device-1", 1), template="WebServer"))
         scep_lab.remember()
         yield scep_lab
 
@@ -134,7 +127,10 @@ def test_refuses_what_it_does_not_take(api: BaseSchema, scep_lab: ScepLab, opera
 def test_what_is_there_is_answered_as_the_document_says(
     api: BaseSchema, scep_lab: ScepLab, operation: Operation[Any]
 ) -> None:
-    bodies: dict[str, Any] = {"issue_certificate": {"csr": csr(2)}, "replace_ra_certificate": stranger()}
+    bodies: dict[str, Any] = {
+        "issue_certificate": {"csr": csr("device-2", 2)},
+        "replace_ra_certificate": stranger(),
+    }
     path = example_path(operation, selector="3")
     given_body = {"body": bodies.get(operation.name, operation.example), "media_type": JSON}
     case = api[operation.path][operation.method].Case(

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import click
 import pytest
+from admin_client import csr
 from click.testing import CliRunner
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from lab_client import client_key
 from peers import require_peer
 
@@ -151,31 +149,25 @@ class Stand:
         )
 
 
-def csr(number: int) -> str:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "device")])
-    request = x509.CertificateSigningRequestBuilder(subject).sign(client_key(number), hashes.SHA256())
-    return request.public_bytes(Encoding.PEM).decode()
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     with ScepLab({"admin": {"token": TOKEN}}) as scep_lab:
         desk = scep_lab.desk
         desk.templates.change("WebServer", TemplateChange(manager_approval=True, enroll=("Everyone",)))
         for number, template in enumerate(("SCEP-Client-Auth", "SCEP-Client-Auth", "WebServer")):
-            desk.issue_certificate(CertificateOrder(csr=csr(number), template=template))
+            desk.issue_certificate(CertificateOrder(csr=csr(key=number), template=template))
         scep_lab.new_challenge()
         stand = Stand(scep_lab, tmp_path_factory.mktemp("a folder"))
         write_ready_file(stand.ready_file, scep_lab._lab.ready_facts())
         scep_lab.remember()
         key = client_key(4).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         for name, text in {
-            "c.csr": csr(3),
+            "c.csr": csr(key=3),
             "pass word": PASSWORD + "\n",
             "s.key": key,
             "s.crt": scep_lab.root_pem,
             "t.toml": TEMPLATE,
-            "the set.toml": SET.format(csr=csr(3)),
+            "the set.toml": SET.format(csr=csr(key=3)),
         }.items():
             (stand.folder / name).write_text(text)
         yield stand

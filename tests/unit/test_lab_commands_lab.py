@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from admin_client import csr
 from ca_world import HandClock
 from click.testing import CliRunner, Result
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from lab_client import client_key
 
 from ca.records import RevocationReason
@@ -44,12 +42,6 @@ def run(scep_lab: ScepLab, *words: str, given: str | None = None) -> Result:
 def told(done: Result) -> str:
     assert done.exit_code == 0, done.output
     return done.stdout
-
-
-def csr() -> str:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "device")])
-    request = x509.CertificateSigningRequestBuilder(subject).sign(client_key(), hashes.SHA256())
-    return request.public_bytes(Encoding.PEM).decode()
 
 
 # -- clock -----------------------------------------------------------------------------
@@ -239,7 +231,7 @@ def test_reset_says_what_is_there_again(scep_lab: ScepLab) -> None:
 
 def test_a_certificate_is_issued_for_a_request_or_waits(scep_lab: ScepLab) -> None:
     issued = told(run(scep_lab, "cert", "issue", "-", given=csr()))
-    assert x509.load_pem_x509_certificate(issued.encode()).public_key() == client_key().public_key()
+    assert x509.load_pem_x509_certificate(issued.encode()).public_key() == client_key(0).public_key()
     told(run(scep_lab, "template", "change", "WebServer", "--enroll", "Everyone", "--approval"))
     waiting = run(scep_lab, "cert", "issue", "-", "--template", "WebServer", given=csr())
     assert (waiting.exit_code, waiting.stdout) == (1, "")
