@@ -78,8 +78,15 @@ def _database_url(secret: SecretStr) -> SecretStr:
         )
     if scheme == "sqlite" and not rest.startswith("////"):
         raise ValueError("the path of a SQLite database is not absolute, expected sqlite:////absolute/path")
-    if not url.isprintable():
-        raise ValueError("the database URL has characters that must be percent-encoded (RFC 3986 2)")
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        port = 0
+    if not url.isprintable() or port == 0:  # said without the URL: it may hold a password
+        raise ValueError(
+            "the database URL cannot be read: expected host or host:port, and a password without / : @ and "
+            "spaces, which are percent-encoded (RFC 3986 2)"
+        )
     return secret
 
 

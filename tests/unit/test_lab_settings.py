@@ -71,6 +71,44 @@ def test_secrets_are_hidden() -> None:
     assert rows(loaded)["admin.token"][1] == "NDES_LAB_ADMIN__TOKEN"
 
 
+def test_database_url_may_come_from_a_file_and_is_hidden(tmp_path: Path) -> None:
+    file = written(tmp_path, "postgresql://ca:open-sesame@db.example/pki\n")
+    loaded = load_settings({}, {"NDES_LAB_PKI__DATABASE_URL_FILE": str(file)}, None)
+    url = loaded.settings.pki.database_url
+    assert url is not None
+    assert url.get_secret_value() == "postgresql://ca:open-sesame@db.example/pki"
+    assert "open-sesame" not in repr(effective_rows(loaded)) + repr(loaded)
+    assert "public_url" not in loaded.settings.pki.model_fields_set
+    both = {"NDES_LAB_PKI__DATABASE_URL_FILE": str(file), "NDES_LAB_PKI__DATABASE_URL": "postgresql:///pki"}
+    with pytest.raises(UnusableSettings, match="both set"):
+        load_settings({}, both, None)
+    with pytest.raises(UnusableSettings, match="ephemeral keeps nothing"):
+        load_settings({"server.ephemeral": True, "pki.database_url": "postgresql:///pki"}, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://ca:open-sesame@host/pki", "begins 'mysql'.*expected sqlite.*postgresql"),
+        ("open-sesame", "begins ''"),
+        ("sqlite:///open-sesame.sqlite3", "not absolute"),
+        ("postgresql://ca:open-sesame@host:port/pki", "cannot be read"),
+        ("postgresql://ca:open/sesame@host/pki", "cannot be read"),
+        ("postgresql://ca:open-sesame@host/pki\0", "cannot be read"),
+    ],
+)
+def test_rejects_database_url_without_repeating_its_password(tmp_path: Path, url: str, says: str) -> None:
+    for flags, environment in (
+        ({"pki.database_url": url}, {}),
+        ({}, {"NDES_LAB_PKI__DATABASE_URL_FILE": str(written(tmp_path, url))}),
+    ):
+        with pytest.raises(UnusableSettings, match=says) as caught:
+            load_settings(flags, environment, None)
+        assert "sesame" not in str(caught.value)
+    with pytest.raises(UnusableSettings, match="cannot be read"):
+        load_settings({"pki.database_url_file": tmp_path / "missing"}, {}, None)
+
+
 def test_token_may_come_from_a_file(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("0123456789abcdef\n")

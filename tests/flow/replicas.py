@@ -1,0 +1,94 @@
+"""Several ``ndes-lab up`` over one data folder and one database, and what stands in that database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flow.process import UpProcess
+from forge.bench import Bench, Log, PkiRequest
+from forge.keys import KeyPool
+from forge.reply import Reply
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from lab.admin.models import ChallengeOrder
+from lab.admin.remote import RemoteDesk
+
+
+@dataclass
+class ReplicaDesk:
+    """The management API of one of them: what a bench needs of a desk."""
+
+    process: UpProcess
+
+    def url(self, endpoint: str) -> str:
+        return self.process.scep_url if endpoint == "default" else f"{self.process.scep_url}/{endpoint}"
+
+    def second_opinion(self, request: PkiRequest, reply: Reply) -> None:
+        """Nothing to add: the forge and openssl have judged."""
+
+    def new_challenge(self, **options: Any) -> str:
+        desk = RemoteDesk.at(self.process.facts["admin_url"], self.process.facts["admin_token"])
+        return desk.new_challenge(ChallengeOrder(**options)).password
+
+    def publish_crl(self) -> None:
+        RemoteDesk.at(self.process.facts["admin_url"], self.process.facts["admin_token"]).publish_crls()
+
+
+@dataclass
+class Replica:
+    """One process, the desk of it, and a bench whose requests it gets."""
+
+    process: UpProcess
+    desk: ReplicaDesk
+    bench: Bench
+
+
+def replica(data_dir: Path, log: Path, keys: KeyPool, lines: Log, **settings: str) -> Replica:
+    """Start one more process over the folder."""
+    process = UpProcess(data_dir, log, settings=settings)
+    desk = ReplicaDesk(process)
+    return Replica(process, desk, Bench(desk, keys, lines))  # type: ignore[arg-type]
+
+
+@contextmanager
+def two_replicas(
+    folder: Path, keys: KeyPool, lines: Log, **settings: str
+) -> Iterator[tuple[Replica, Replica]]:
+    """Yield two processes; both have to stop by themselves in the end, and to have said nothing strange."""
+    with ExitStack() as undo:
+        found = []
+        for name in ("one", "two"):
+            found.append(replica(folder / "data", folder / f"{name}.log", keys, lines, **settings))
+            undo.callback(found[-1].process.process.kill)
+        yield found[0], found[1]
+        for each in found:
+            assert each.process.stop() == 0
+            assert "Traceback" not in each.process.log.read_text()
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """Return what the database says, asked behind everybody's back."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def check_records(url: str, issued: set[bytes]) -> None:
+    """Check that every certificate a client holds is there, and nothing is twice or half there."""
+    spent = {number for (number,) in rows(url, "SELECT id FROM challenges WHERE spent_at IS NOT NULL")}
+    transactions = rows(
+        url,
+        "SELECT t.challenge_id, c.der FROM scep_transactions t "
+        "JOIN certificates c ON c.id = t.certificate_id WHERE t.status = 'issued'",
+    )
+    assert len(transactions) == len(spent)
+    assert {challenge for challenge, _ in transactions} == spent
+    assert issued <= {bytes(der) for _, der in transactions}
+    twice = "SELECT {0} FROM certificates GROUP BY {0} HAVING COUNT(*) > 1"
+    assert rows(url, twice.format("serial_number")) == []
+    assert rows(url, twice.format("public_key_sha256")) == []

@@ -1,0 +1,51 @@
+"""Two processes serve one PKI from one database: what may happen once happens once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flow.replicas import Replica, check_records, rows, two_replicas
+from flow.test_conversations import at_once
+from forge.bench import Log
+from forge.keys import KeyPool
+from forge.reply import read_reply
+
+Pair = tuple[Replica, Replica]
+
+
+@pytest.fixture
+def pair(tmp_path: Path, database_url: str, key_pool: KeyPool, log: Log) -> Iterator[Pair]:
+    with two_replicas(tmp_path, key_pool, log, PKI__DATABASE_URL=database_url) as both:
+        yield both
+
+
+def test_replicas_spend_a_challenge_once_and_repeat_no_number(pair: Pair, database_url: str) -> None:
+    first, second = (each.bench for each in pair)
+    contested = first.desk.new_challenge()
+    racing = [(bench, bench.request(challenge=contested)) for bench in (first, second) * 6]
+    good = [(bench, bench.request()) for bench in (first, second) * 6]
+    publishing = [each.desk.publish_crl for each in pair * 3]
+    sending = [lambda bench=bench, one=one: one.send(bench) for bench, one in (*racing, *good)]
+    answers = at_once([*sending, *publishing])[: len(sending)]
+
+    replies = [read_reply(answer.body) for answer in answers]  # type: ignore[attr-defined]
+    won = [at for at in range(len(racing)) if replies[at].status == "0"]
+    assert len(won) == 1
+    assert {replies[at].fail_info for at in range(len(racing)) if at not in won} == {2}
+    issued = {
+        bench.enrolled(one, bench.reply(one, answer)).certificate  # type: ignore[arg-type]
+        for (bench, one), answer in zip(good, answers[len(racing) :], strict=True)
+    }
+    assert len(issued) == len(good)
+    check_records(database_url, issued)
+    numbers = [number for (number,) in rows(database_url, "SELECT number FROM crls WHERE kind = 'base'")]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= len(publishing)
+
+
+def test_what_one_replica_answered_the_other_answers_again(pair: Pair) -> None:
+    first, second = (each.bench for each in pair)
+    request = first.request(challenge=second.desk.new_challenge())
+    assert first.enrolled(request).certificate == second.enrolled(request).certificate
