@@ -66,6 +66,7 @@ def prints_curl(command: click.Command) -> bool:
 
 
 NO_CALL = {("journal", "replay")}  # what it is about is sent to another server
+PROBING = {("ready",)}  # asks whether a lab is there, again and again
 COMMANDS = [path for path, command in leaves(main) if prints_curl(command) and path not in NO_CALL]
 
 
@@ -92,6 +93,7 @@ class Stand:
             "challenge new": ["--password-file", str(self.folder / "pass word"), "--label", "it's"],
             "challenge revoke": ["1"],
             "clock": ["-2h"],
+            "config show": [],
             "crl publish": ["--delta"],
             "crl show": ["--pem"],
             "fault clear": [],
@@ -189,7 +191,7 @@ def changes_nothing(stand: Stand) -> tuple[object, ...]:
 def test_whatever_works_at_a_running_lab_can_print_its_calls() -> None:
     for path, command in leaves(main):
         names = {option for parameter in command.params for option in parameter.opts}
-        assert ("--admin-url" in names) == ("--curl" in names), path
+        assert path in PROBING or ("--admin-url" in names) == ("--curl" in names), path
 
 
 REFUSED = {"ra replace": "not that of the certificate"}  # the two files do not belong together

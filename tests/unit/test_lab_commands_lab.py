@@ -271,6 +271,13 @@ def test_a_folder_of_the_settings_is_worked_at_where_no_lab_runs(scep_lab: ScepL
     assert (named.exit_code, "no lab answers" in named.stderr) == (2, True)
 
 
+def test_the_settings_of_a_running_lab_are_shown(scep_lab: ScepLab) -> None:
+    rows = json.loads(told(run(scep_lab, "config", "show", "--running", "--section", "pki", "--json")))
+    values = {row["name"]: (row["value"], row["origin"]) for row in rows}
+    assert values["pki.public_url"] == (scep_lab.pki_url, "lab")
+    assert {name.partition(".")[0] for name in values} == {"pki"}
+
+
 def test_what_a_folder_cannot_do_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "pki"
     told(CliRunner().invoke(main, ["init", "--data-dir", str(folder)]))
