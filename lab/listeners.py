@@ -18,7 +18,7 @@ import errno
 import itertools
 import logging
 import re
-import select
+import selectors
 import socket
 import ssl
 import struct
@@ -38,7 +38,7 @@ from scep_server.exchange import CONNECTION_KEY
 from .tls import TlsAdapter, broken_off, say_goodbye
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 SERVER_NAME = "ndes-lab"
@@ -46,6 +46,7 @@ RAW_CONNECTION_KEY = "lab.listeners.raw_connection"
 """Where the WSGI environment holds the `RawConnection` of a request."""
 _LINGER_SECONDS = 2.0
 _WAKE_SECONDS = 0.2
+_MORE_WORKERS = 256  # beside those of the limits, for answers that take their time on purpose
 _LINGER_OCTETS = 16 * 1024 * 1024
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
@@ -176,11 +177,17 @@ class RawConnection:
         self._connection = connection
         self._socket: socket.socket = connection.socket
 
-    def take_over(self) -> None:
-        """Have the server send nothing more, and close the connection after this request."""
+    @contextlib.contextmanager
+    def taken_over(self) -> Iterator[None]:
+        """Have the server send nothing more, and close the connection after this request.
+
+        However long that takes: meanwhile another worker is there for everybody else.
+        """
         self._request.sent_headers = True
         self._request.close_connection = True
         self._socket.settimeout(self._connection.server.timeout)
+        with self._connection.server.requests.another_worker():
+            yield
 
     def send(self, octets: bytes) -> bool:
         """Send octets as they are; tell whether the client still takes them."""
@@ -196,8 +203,7 @@ class RawConnection:
         while (left := end - time.monotonic()) > 0:
             if interrupted() or not self._connection.server.ready:
                 return False
-            readable, _, _ = select.select([self._socket], [], [], min(left, _WAKE_SECONDS))
-            if readable and not self._is_there():
+            if self._has_something(min(left, _WAKE_SECONDS)) and not self._is_there():
                 return False
         return True
 
@@ -206,6 +212,12 @@ class RawConnection:
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._connection.is_torn_down = True
+
+    def _has_something(self, seconds: float) -> bool:
+        """Wait for something to read, also the end."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            return bool(selector.select(seconds))
 
     def _is_there(self) -> bool:
         """Tell whether what can be read is not the end; what was sent besides is left for nobody."""
@@ -399,6 +411,41 @@ class _Connection(server.HTTPConnection):
 
 
 class _Pool(ThreadPool):
+    def __init__(self, its_server: _Server, *, workers: int) -> None:
+        super().__init__(its_server, min=workers)
+        self._changing = threading.Lock()
+        self._has_stopped = False
+        self._away = 0  # workers that are with one answer for long
+
+    @contextlib.contextmanager
+    def another_worker(self) -> Iterator[None]:
+        """Have a worker more for a while, up to a limit."""
+        self._adapt(1)
+        try:
+            yield
+        finally:
+            self._adapt(-1)
+
+    def _adapt(self, change: int) -> None:
+        """Have as many workers as there are to be, beside those that are away."""
+        with self._changing:
+            self._away += change
+            if self._has_stopped:
+                return
+            self._clear_dead_threads()  # type: ignore[attr-defined]
+            wanted = self.min + min(self._away, _MORE_WORKERS)
+            there = len(self._threads)  # type: ignore[attr-defined]
+            if there > wanted:
+                self.shrink(there - wanted)
+            else:
+                self.grow(wanted - there + len(self._pending_shutdowns))  # type: ignore[attr-defined]
+
+    def stop(self, timeout: float | None = 5) -> None:
+        """Stop all workers; none is added from now on."""
+        with self._changing:
+            self._has_stopped = True
+        super().stop(timeout)  # type: ignore[arg-type]
+
     def grow(self, amount: int) -> None:
         """Start workers without waiting a tenth of a second for each to say so."""
         workers = [self._spawn_worker() for _ in range(amount)]  # type: ignore[attr-defined]
@@ -423,7 +470,7 @@ class _Server(wsgi.Server):
             shutdown_timeout=5,
         )
         self.gateway = _Gateway
-        self.requests = _Pool(self, min=limits.threads)
+        self.requests = _Pool(self, workers=limits.threads)
         self.max_request_header_size = limits.header_octets
         self.max_request_body_size = limits.body_octets
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lab.listeners import RawConnection
 
-    from .values import HttpAnswer
+    from .values import HttpAnswer, WireStep
 
 
 def deliver(
@@ -20,15 +20,18 @@ def deliver(
     """Do what ``answer.delivery`` says, until done, or the client has gone, or waiting is to end."""
     if answer.delivery is None:
         raise ValueError("the answer is delivered as usual")
-    connection.take_over()
-    for step in answer.delivery(answer):
-        if isinstance(step, Send):
-            there = connection.send(step.octets)
-        elif isinstance(step, Wait):
-            there = connection.wait(step.seconds, interrupted)
-        else:
-            if isinstance(step, Reset):
-                connection.reset()
-            return
-        if not there:
-            return
+    with connection.taken_over():
+        for step in answer.delivery(answer):
+            if interrupted() or not _do(step, connection, interrupted):
+                return
+
+
+def _do(step: WireStep, connection: RawConnection, interrupted: Callable[[], bool]) -> bool:
+    """Do one step; tell whether there is a next one."""
+    if isinstance(step, Send):
+        return connection.send(step.octets)
+    if isinstance(step, Wait):
+        return connection.wait(step.seconds, interrupted)
+    if isinstance(step, Reset):
+        connection.reset()
+    return False

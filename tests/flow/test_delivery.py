@@ -88,6 +88,19 @@ def test_client_that_leaves_frees_the_worker() -> None:
         assert wire.get(scep_lab.scep_url, "operation=GetCACaps").status == 200
 
 
+def test_stalled_answers_keep_nobody_else_waiting() -> None:
+    with ScepLab({"server": {"threads": 2}}) as scep_lab, contextlib.ExitStack() as stalled:
+        before = threading.active_count()
+        for _ in range(20):
+            connection = stalled.enter_context(ask(scep_lab.fault_url(STALLED), scep_lab))
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        assert wire.get(scep_lab.scep_url, "operation=GetCACaps").status == 200
+        assert threading.active_count() > before
+        stalled.close()
+        while threading.active_count() > before:  # those that were added leave, too
+            wire.get(scep_lab.scep_url, "operation=GetCACaps")
+
+
 @pytest.mark.parametrize(
     ("fault_id", "complete"), [("wire::truncated", False), ("wire::drip-fed", True), ("wire::chunked", True)]
 )
