@@ -132,7 +132,8 @@ class CrlIssuer:
         self, transaction: StoreTransaction, now: datetime, previous: CrlSummary | None
     ) -> _Listing:
         """List everything revoked; what has expired stays for one base after its end (RFC 5280 3.3)."""
-        since = previous.this_update if previous else self._certificate.not_before
+        # A clock that was put back must not take off the list what has not expired by it.
+        since = min(previous.this_update, now) if previous else self._certificate.not_before
         places = self._locations
         found: list[ExtensionLike] = []
         if self._settings.publishes_deltas and places.delta_crl_urls:

@@ -78,6 +78,7 @@ class Republisher:
         self._changed = threading.Condition()
         self._stopping = False
         self._state = PublisherState()
+        self._looked: datetime | None = None  # when it is due by a clock that was set since the last attempt
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -101,9 +102,15 @@ class Republisher:
             self._state = self._succeeded(due)
             self._changed.notify_all()
 
-    def look(self) -> None:
-        """Look at the clock now: it has been set, or publication became due."""
+    def look(self, due: datetime | None = None) -> None:
+        """Look at the clock now: it has been set, or publication became due.
+
+        ``due`` is when it is due by that clock, if it may be sooner than was said before.
+        """
         with self._changed:
+            if due is not None and self._state.due is not None:
+                self._looked = due  # also where a publication is under way, which began by another time
+                self._state = replace(self._state, due=min(due, self._state.due))
             self._changed.notify_all()
 
     @property
@@ -137,6 +144,8 @@ class Republisher:
             return False
 
     def _publish_once(self) -> None:
+        with self._changed:
+            self._looked = None
         try:
             due = self._publish()
         except (
@@ -153,6 +162,7 @@ class Republisher:
             self._state = self._succeeded(due)
 
     def _succeeded(self, due: datetime) -> PublisherState:
+        due = due if self._looked is None else min(due, self._looked)
         return PublisherState(due=due, last_success=self._clock.now(), running=self._state.running)
 
     def _failed(self, error: Exception) -> None:

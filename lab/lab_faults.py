@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from .faults.engine import path_of
-from .faults.registry import Seam, find
+from .faults.registry import find
 from .faults.rules import Match, RuleOrder
 
 if TYPE_CHECKING:
@@ -57,15 +56,11 @@ class SetFault:
 
 
 class LabFaults:
-    """Sets, lists and removes the faults of one lab; ``scep_url_of`` returns where one is met by SCEP.
+    """Sets, lists and removes the faults of one lab; ``scep_url_of`` returns where one is met by SCEP."""
 
-    ``pki_url`` is the publisher's.
-    """
-
-    def __init__(self, engine: FaultEngine, *, scep_url_of: Callable[..., str], pki_url: str) -> None:
+    def __init__(self, engine: FaultEngine, *, scep_url_of: Callable[..., str]) -> None:
         self._engine = engine
         self._scep_url_of = scep_url_of
-        self._pki_url = pki_url
 
     def set(
         self,
@@ -121,7 +116,9 @@ class LabFaults:
         return self._engine.clear()
 
     def url(self, fault_id: str, **parameters: ParameterValue) -> str:
-        """Return a URL under which a fault is always met, by nobody else: SCEP's, or that of the publisher.
+        """Return the SCEP URL under which a fault is always met, by nobody else.
+
+        Faults of what is published are met where the certificate that is issued there leads.
 
         The parameter ``operation`` limits it to one operation. What comes before HTTP has a listener of its
         own, opened now.
@@ -131,6 +128,4 @@ class LabFaults:
             ListenerError: no port can be opened.
 
         """
-        if find(fault_id).seam is Seam.PUBLICATION:
-            return self._pki_url + path_of(fault_id, "", **parameters)
         return self._scep_url_of(fault_id, **parameters)

@@ -88,9 +88,9 @@ class Publishing:
         """Return the kind of CRL without which nothing good could be published."""
         base, delta = self._newest(authority, CrlKind.BASE), self._newest(authority, CrlKind.DELTA)
         now = self._world.clock.now()
-        if base is None or base.next_update <= now:
+        if base is None or not _holds(base, now):
             return CrlKind.BASE
-        if self._has_deltas() and (delta is None or delta.next_update <= now or delta.number < base.number):
+        if self._has_deltas() and (delta is None or not _holds(delta, now) or delta.number < base.number):
             return CrlKind.DELTA
         return None
 
@@ -128,7 +128,7 @@ class Publishing:
         now = self._world.clock.now()
         with self._signing:
             for authority in self._alive():
-                kind, due = self._next(authority)
+                kind, due = self._next(authority, now)
                 if due <= now:
                     self._sign_and_publish(authority, kind)
                 else:  # what was signed may not have got to its place
@@ -144,19 +144,28 @@ class Publishing:
             )
         return self._tell()
 
+    def publish_signed(self) -> datetime:
+        """Publish what is signed, by whomever, and return when the next is due.
+
+        Raises as `publish`, but signs nothing.
+        """
+        for authority in self._alive():
+            self._publish_signed(authority, self._latest(authority))
+        return self._tell()
+
     def next_publication(self) -> datetime:
         """Return when the next CRL is due; now, if one is missing."""
-        return min(due for _, due in map(self._next, self._alive()))
-
-    def _next(self, authority: CertificateAuthority) -> tuple[CrlKind, datetime]:
-        """Return what of one key is due next, and when."""
-        base, delta = self._newest(authority, CrlKind.BASE), self._newest(authority, CrlKind.DELTA)
         now = self._world.clock.now()
-        if base is None:
+        return min(self._next(authority, now)[1] for authority in self._alive())
+
+    def _next(self, authority: CertificateAuthority, now: datetime) -> tuple[CrlKind, datetime]:
+        """Return what of one key is due next, and when; ``now`` where something is missing."""
+        base, delta = self._newest(authority, CrlKind.BASE), self._newest(authority, CrlKind.DELTA)
+        if base is None or now < base.this_update:  # the clock was put back
             return CrlKind.BASE, now
         if not self._has_deltas() or base.next_publish <= now:
             return CrlKind.BASE, base.next_publish
-        if delta is None or delta.number < base.number:
+        if delta is None or delta.number < base.number or now < delta.this_update:
             return CrlKind.DELTA, now
         if delta.next_publish < base.next_publish:
             return CrlKind.DELTA, delta.next_publish
@@ -199,6 +208,10 @@ class Publishing:
     def _newest(self, authority: CertificateAuthority, kind: CrlKind) -> CrlSummary | None:
         with self._world.store.reading() as transaction:
             return next(iter(transaction.crl_summaries(authority.issuer_key_id, kind)), None)
+
+
+def _holds(crl: CrlSummary, now: datetime) -> bool:
+    return crl.this_update <= now < crl.next_update
 
 
 def _signed_crl(authority: CertificateAuthority, record: CrlRecord) -> SignedCrl:

@@ -255,7 +255,10 @@ class RunningLab:
 
     def look_at_the_clock(self) -> None:
         """Have the schedule look at the clock: it has been set."""
-        self._republisher.look()
+        due = None
+        with contextlib.suppress(StoreUnavailable):  # who publishes will say so
+            due = self.world.publishing.next_publication()
+        self._republisher.look(due)
         self.health.look_soon()
 
     def check_answers(self) -> None:

@@ -235,7 +235,7 @@ class ScepLab:
         from .lab_faults import LabFaults
 
         running = self._lab
-        return LabFaults(running.faults, scep_url_of=running.fault_url, pki_url=running.pki_url)
+        return LabFaults(running.faults, scep_url_of=running.fault_url)
 
     def fault(
         self,

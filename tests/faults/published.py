@@ -58,7 +58,7 @@ def crl_verdict(side: Side, octets: bytes) -> str:
     """Return what ``openssl crl -CAfile`` says of a CRL's signature under the issuing CA's key."""
     with tempfile.TemporaryDirectory() as name:
         _, issuing, _ = pem_files(side, Path(name))
-        return _said("crl", "-inform", "DER", "-noout", "-CAfile", str(issuing), stdin=octets)
+        return said("crl", "-inform", "DER", "-noout", "-CAfile", str(issuing), stdin=octets)
 
 
 def crl_verifies(side: Side, octets: bytes) -> bool:
@@ -88,7 +88,7 @@ def verify(side: Side, crls: bytes) -> str:
         pem = folder / "crl.pem"
         pem.write_bytes(openssl.run("crl", "-inform", "DER", stdin=crls))
         trusted = ("-CAfile", str(root), "-untrusted", str(issuing))
-        return _said("verify", "-crl_check", *trusted, "-CRLfile", str(pem), str(leaf))
+        return said("verify", "-crl_check", *trusted, "-CRLfile", str(pem), str(leaf))
 
 
 OCSP_FIELDS = {"Content-Type": "application/ocsp-request"}
@@ -117,10 +117,11 @@ def ask(side: Side) -> str:
         answer = wire.post(f"{side.pki}/ocsp", request.read_bytes(), "", fields=OCSP_FIELDS)
         response.write_bytes(answer.body)
         files = ("-issuer", str(issuing), "-reqin", str(request), "-respin", str(response))
-        said = _said("ocsp", *files, "-resp_text", "-CAfile", str(root), "-verify_other", str(issuing))
-        return f"HTTP {answer.status} {answer.header('Content-Type')}\n{said}"
+        printed = said("ocsp", *files, "-resp_text", "-CAfile", str(root), "-verify_other", str(issuing))
+        return f"HTTP {answer.status} {answer.header('Content-Type')}\n{printed}"
 
 
-def _said(*arguments: str, stdin: bytes = b"") -> str:
+def said(*arguments: str, stdin: bytes = b"") -> str:
+    """Return all that openssl prints, whatever comes of it."""
     done = subprocess.run(["openssl", *arguments], input=stdin, capture_output=True, check=False)
     return (done.stdout + done.stderr).decode(errors="replace")

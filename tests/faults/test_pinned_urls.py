@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from forge import openssl
@@ -12,7 +13,6 @@ from forge.keys import KeyPool
 from faults import published
 from faults.stand import Sent, Side, engine_of, fault_url
 from lab import ScepLab
-from lab.faults.engine import path_of
 from lab.faults.registry import Seam, Step, catalogue
 from lab.faults.rules import RuleOrder
 
@@ -25,6 +25,13 @@ def keys() -> KeyPool:
 @pytest.fixture(scope="module")
 def one_lab() -> Iterator[ScepLab]:
     with ScepLab({"pki": {"freshest_crl_in_certificates": True}}) as scep_lab:
+        yield scep_lab
+
+
+@pytest.fixture(scope="module")
+def plain_lab() -> Iterator[ScepLab]:
+    """Certificates name no delta CRL: openssl would fetch it, and take it for a whole one."""
+    with ScepLab() as scep_lab:
         yield scep_lab
 
 
@@ -49,8 +56,8 @@ def test_every_place_in_the_certificate_is_below_the_fault(one_lab: ScepLab, key
 
 
 def test_parameters_of_the_url_are_kept(one_lab: ScepLab, keys: KeyPool) -> None:
-    path = path_of("publication::crl-expired", "/scep", days=3)
-    side = Side(one_lab, one_lab.scep_url.replace("/scep", path), one_lab.pki_url, keys)
+    url = one_lab.fault_url("publication::crl-expired", days=3)
+    side = Side(one_lab, url, one_lab.pki_url, keys)
     (cdp, *_) = _urls(side.enrol())
     assert "/fault/publication::crl-expired;days=3/CertEnroll/" in cdp
 
@@ -139,6 +146,33 @@ def test_wrong_content_is_never_confirmed_as_the_good_one(
         assert wire.get(f"{asked_at.pki}{path}", fields=tag).status == 200
     stale = {"If-Modified-Since": fetch(below).header("Last-Modified") or ""}
     assert wire.get(f"{clean.pki}{path}", fields=stale).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fault_id", "words"),
+    [
+        (None, ": OK"),
+        ("publication::crl-huge", ": OK"),
+        ("publication::crl-expired", "CRL has expired"),
+        ("publication::crl-not-yet-valid", "CRL is not yet valid"),
+        ("publication::crl-bad-signature", "CRL signature failure"),
+        ("publication::crl-revokes-everything", "certificate revoked"),
+        ("publication::crl-not-found", "unable to get certificate CRL"),
+        ("publication::crl-html", "unable to get certificate CRL"),
+        ("publication::aia-wrong-certificate", ": OK"),
+    ],
+)
+def test_openssl_meets_it_where_the_certificate_leads(
+    plain_lab: ScepLab, keys: KeyPool, tmp_path: Path, fault_id: str | None, words: str
+) -> None:
+    """openssl fetches the CRL that the certificate names, and knows nothing of the lab."""
+    side = _clean(plain_lab, keys) if fault_id is None else _below(plain_lab, fault_id, keys)
+    root, issuing, _ = published.pem_files(side, tmp_path)
+    leaf = tmp_path / "device.pem"
+    leaf.write_bytes(side.enrol().issued_pem())
+    trusted = ("-CAfile", str(root), "-untrusted", str(issuing))
+    said = published.said("verify", "-crl_check", "-crl_download", *trusted, str(leaf))
+    assert words in said, said
 
 
 def test_every_fault_of_what_is_published_names_its_resource() -> None:

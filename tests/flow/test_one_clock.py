@@ -259,6 +259,21 @@ def test_crl_numbers_only_grow(scep_lab: ScepLab) -> None:
     assert seen == sorted(set(seen))
 
 
+def test_crl_of_the_future_is_replaced_when_the_clock_goes_back(scep_lab: ScepLab, side: Side) -> None:
+    side.enrol(name="goner")
+    (goner,) = scep_lab.certificates(subject="goner")
+    scep_lab.revoke(goner)
+    _move_and_publish(scep_lab, "+400d")
+    later = published.crl(side).body
+    _move_and_publish(scep_lab, "-400d")
+    octets = published.crl(side).body
+    assert octets != later
+    begins = published.instant(octets, "lastupdate")
+    assert begins is not None
+    assert begins < scep_lab.clock.now()
+    assert f"Serial Number: {goner.serial_number.upper()}" in published.crl_text(octets)
+
+
 def test_revocation_after_going_back_is_published(scep_lab: ScepLab, side: Side) -> None:
     scep_lab.clock.shift("+10d")
     scep_lab.publish_crls()
