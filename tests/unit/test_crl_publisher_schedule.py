@@ -184,6 +184,41 @@ def test_state_says_that_the_thread_has_ended(start: Start, desk: Desk) -> None:
     assert not republisher.state.running
 
 
+def test_publishes_sooner_when_a_clock_that_was_put_back_says_so(
+    start: Start, desk: Desk, clock: SetClock
+) -> None:
+    republisher = start(START + WEEK)
+    republisher.look(START + WEEK)
+    assert republisher.due == START + WEEK
+    republisher.look(START)
+    assert desk.published.get(timeout=10) == START
+    wait_for(lambda: republisher.due == START + WEEK)
+    assert desk.published.empty()
+    assert clock.instant == START
+
+
+def test_a_clock_that_is_put_back_meanwhile_is_not_forgotten(
+    start: Start, desk: Desk, clock: SetClock
+) -> None:
+    """Whoever publishes just now does so by the time before, and says so."""
+    publish, looked = desk.publish, threading.Event()
+
+    def publish_and_be_looked_at() -> datetime:
+        due = publish()
+        if not looked.is_set():
+            looked.set()
+            republisher.look(START)
+        return due
+
+    desk.publish = publish_and_be_looked_at  # type: ignore[method-assign]
+    republisher = start(START + WEEK)
+    clock.instant = START + WEEK
+    republisher.look()
+    assert [desk.published.get(timeout=10) for _ in range(2)] == [START + WEEK] * 2
+    wait_for(lambda: republisher.due == START + 2 * WEEK)
+    assert desk.published.empty()
+
+
 def test_stops_without_having_been_started(clock: SetClock, desk: Desk) -> None:
     Republisher(publish=desk.publish, due=clock.now, clock=clock).stop()
     assert desk.published.empty()
