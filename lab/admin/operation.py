@@ -25,7 +25,18 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    TypedDict,
+    TypeVar,
+    Union,
+    Unpack,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 from urllib.parse import quote
 
 from pydantic import BaseModel
@@ -170,6 +181,18 @@ class Operation(Generic[Answered]):
         return _BRACES.sub(lambda match: quote(str(values[match[1]]), safe=""), self.path)
 
 
+class Declared(TypedDict, total=False):
+    """What may be said of an operation; see `Resource.declare`."""
+
+    status: int
+    otherwise: int | None
+    errors: tuple[type[DeskError], ...]
+    media_types: tuple[str, ...]
+    headers: Mapping[str, str] | None
+    open_to_all: bool
+    example: Mapping[str, object] | None
+
+
 class Resource:
     """Operations that belong together; a tag in OpenAPI, a section of the documentation."""
 
@@ -179,23 +202,33 @@ class Resource:
         self.title = title or name.capitalize()
         self.operations: list[Operation[Any]] = []
 
-    def get(self, path: str, **declared: Any) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
+    def get(
+        self, path: str, **declared: Unpack[Declared]
+    ) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
         """Declare a reading operation; arguments as `declare`."""
         return self.declare("GET", path, **declared)
 
-    def post(self, path: str, **declared: Any) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
+    def post(
+        self, path: str, **declared: Unpack[Declared]
+    ) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
         """Declare an operation that does or makes something; arguments as `declare`."""
         return self.declare("POST", path, **declared)
 
-    def put(self, path: str, **declared: Any) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
+    def put(
+        self, path: str, **declared: Unpack[Declared]
+    ) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
         """Declare an operation that changes nothing when repeated; arguments as `declare`."""
         return self.declare("PUT", path, **declared)
 
-    def patch(self, path: str, **declared: Any) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
+    def patch(
+        self, path: str, **declared: Unpack[Declared]
+    ) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
         """Declare an operation that changes parts of something; arguments as `declare`."""
         return self.declare("PATCH", path, **declared)
 
-    def delete(self, path: str, **declared: Any) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
+    def delete(
+        self, path: str, **declared: Unpack[Declared]
+    ) -> Callable[[Callable[..., Answered]], Operation[Answered]]:
         """Declare an operation that removes something; arguments as `declare`."""
         return self.declare("DELETE", path, **declared)
 
