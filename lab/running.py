@@ -31,6 +31,7 @@ from .admin.journal_local import LocalJournalDesk
 from .admin.local import LocalDesk
 from .admin.models import ChallengeOrder, pem
 from .admin.operation import AdminFacts
+from .admin_token import kept_token, token_file
 from .beginning import Beginning
 from .faults.doorways import Doorways
 from .faults.engine import FaultEngine, path_of
@@ -124,7 +125,8 @@ class RunningLab:
         origins: Mapping[str, str] | None = None,
     ) -> None:
         self.origins = origins or {}
-        self.admin_token = _admin_token(settings)
+        self.admin_token = _told_token(settings)
+        self.made_token_file: Path | None = None  # of a token that nobody has told
         with contextlib.ExitStack() as undo:
             listeners = _open_listeners(settings, undo, lambda: self._server_certificate.context())
             self.scep_base_url = f"http://{_public_host(settings)}:{listeners.scep.port}"
@@ -146,6 +148,9 @@ class RunningLab:
                 wrapping=bending,
             )
             undo.callback(self.world.close)
+            if self.admin_token is None and not _is_local(_admin_host(settings)):
+                self.admin_token = kept_token(data_dir, entropy)
+                self.made_token_file = token_file(data_dir)
             self.faults.attach(self.world)
             self.world.start()
             self.world.publish_all()
@@ -469,17 +474,23 @@ def _admin_host(settings: LabSettings) -> str:
     return settings.admin.host or settings.server.host
 
 
-def _admin_token(settings: LabSettings) -> str | None:
+def _told_token(settings: LabSettings) -> str | None:
+    """Return the token in the settings; None where none is needed, or one is to be made."""
     token = settings.admin.token
     if token is not None:
         return token.get_secret_value()
     host = _admin_host(settings)
-    if not all(_is_loopback(address) for address in _addresses(host)):
+    if not settings.admin.make_token and not _is_local(host):
         raise UnusableSettings(
             f"the management listener would be open to others on {host}: set admin.token "
-            "(NDES_LAB_ADMIN__TOKEN) or admin.token_file, or keep it on admin.host = 127.0.0.1"
+            "(NDES_LAB_ADMIN__TOKEN) or admin.token_file, have one made (admin.make_token), or keep it on "
+            "admin.host = 127.0.0.1"
         )
     return None
+
+
+def _is_local(host: str) -> bool:
+    return all(_is_loopback(address) for address in _addresses(host))
 
 
 def _addresses(host: str) -> Iterator[str]:

@@ -1,17 +1,17 @@
 """Every setting of a lab, where it may come from, and which source won.
 
 A flag outweighs the environment (``NDES_LAB_SECTION__KEY``), that the TOML file, that the default.
+``NDES_LAB_SECTION__KEY_FILE`` names the file that holds a secret.
 `LabSettings` itself reads nothing; `load_settings` is called by the composition roots only.
 """
 
 from __future__ import annotations
 
-import json
 import tomllib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeGuard, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -25,17 +25,18 @@ from .faults.settings import FaultSettings
 from .health.settings import AlertSettings
 from .journal.settings import JournalSettings
 from .listeners import ListenerLimits
+from .settings_environment import BadVariable, is_model, read_secret_files, read_variables, variable_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ENVIRONMENT_PREFIX = "NDES_LAB_"
 DEFAULT_DATA_DIR = Path("lab-data")
 DEFAULT_PKI_PORT = 8081
 DEFAULT_ADMIN_PORT = 8082
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 _Path = tuple[str, ...]
+_VARIABLE, _SECRET_FILE = "variable", "secret file"  # sources besides flags and the TOML file
 
 
 # Neither TOML nor the environment has a null; this word is one where a setting may be none.
@@ -73,6 +74,9 @@ class ServerSettings(_Section):
         default=None, description="Folder of the PKI and its database; none: lab-data here"
     )
     ephemeral: bool = Field(default=False, description="Use a temporary folder and remove it at the end")
+    ready_file: Path | None = Field(
+        default=None, description="Where `up` writes URLs, thumbprints and a challenge once all answers"
+    )
     threads: Annotated[int, Field(ge=1, le=256)] = Field(
         default=16, description="Requests that each listener works on at once"
     )
@@ -108,6 +112,11 @@ class AdminSettings(_Section):
         default=None, description="Bearer token, at least 16 characters; needed unless on loopback"
     )
     token_file: Path | None = Field(default=None, description="File that holds the token instead")
+    make_token: bool = Field(
+        default=False,
+        description="Where a token is needed and none is set: make one, kept in secrets/ and told in the "
+        "ready file",
+    )
 
 
 class ChallengeSettings(_Section):
@@ -196,7 +205,8 @@ def load_settings(
 
     Args:
         flags: dotted setting name to value; None is a flag that was not given.
-        environment: variables, of which those that begin with ``NDES_LAB_`` and hold ``__`` count.
+        environment: variables, of which those that begin with ``NDES_LAB_`` and hold ``__`` count;
+            those that end in ``_FILE`` name the file of a secret.
         file: TOML file, or None.
 
     Raises:
@@ -206,7 +216,11 @@ def load_settings(
     sources: list[tuple[dict[str, Any], str]] = []
     if file is not None:
         sources.append((_read_toml(file), str(file)))
-    sources.append((_read_environment(environment), "environment"))
+    try:
+        sources.append((read_variables(LabSettings, environment), _VARIABLE))
+        sources.append((read_secret_files(LabSettings, environment), _SECRET_FILE))
+    except BadVariable as error:
+        raise UnusableSettings(str(error)) from error
     sources.append((_nested(flags), "flag"))
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -237,43 +251,6 @@ def effective_rows(loaded: LoadedSettings) -> list[SettingRow]:
 
 
 # -- sources ---------------------------------------------------------------------------
-
-
-def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the variables as nested values; lists and tables are written in JSON."""
-    values: dict[str, Any] = {}
-    for name, text in environment.items():
-        if not name.upper().startswith(ENVIRONMENT_PREFIX) or "__" not in name:
-            continue
-        *path, last = name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
-        section = path[0] if path else ""
-        if section not in LabSettings.model_fields:
-            known = ", ".join(LabSettings.model_fields)
-            raise UnusableSettings(f"{name}: no section {section!r}; known: {known}")
-        try:
-            value = json.loads(text) if text.lstrip()[:1] in ("[", "{") else text
-        except ValueError as error:
-            raise UnusableSettings(f"{name} begins like JSON and is none: {error}") from error
-        *path, last = _spelled([*path, last])
-        place: Any = values
-        for key in path:
-            place = place.setdefault(key, {}) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or isinstance(place.get(last), dict):
-            raise UnusableSettings(f"{name} and another variable set the same thing")
-        place[last] = value
-    return values
-
-
-def _spelled(path: list[str]) -> list[str]:
-    """Return the path of a setting as its model spells it: variables have no case, NDES's names do."""
-    model: object = LabSettings
-    found: list[str] = []
-    for key in path:
-        fields = model.model_fields if _is_model(model) else {}
-        name = next((name for name in fields if name.lower() == key), key)
-        model = fields[name].annotation if name in fields else None
-        found.append(name)
-    return found
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -340,15 +317,11 @@ def _read_none(model: type[BaseModel], values: dict[str, Any]) -> None:
         if isinstance(value, str) and value.lower() == NONE and type(None) in get_args(found.annotation):
             values[key] = None
         elif isinstance(value, dict):
-            nested = [part for part in (found.annotation, *get_args(found.annotation)) if _is_model(part)]
+            nested = [part for part in (found.annotation, *get_args(found.annotation)) if is_model(part)]
             tables = list(value.values()) if nested and nested[0] is not found.annotation else [value]
             for table in tables:
                 if nested and isinstance(table, dict):
                     _read_none(nested[0], table)
-
-
-def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
@@ -370,8 +343,8 @@ def _leaves(values: Mapping[str, Any], path: _Path = ()) -> Iterator[tuple[_Path
 
 
 def _origin(path: _Path, source: str) -> str:
-    if source == "environment":
-        return ENVIRONMENT_PREFIX + "__".join(path).upper()
+    if source in (_VARIABLE, _SECRET_FILE):
+        return variable_of(path, file=source == _SECRET_FILE)
     return source
 
 

@@ -83,6 +83,7 @@ def up(
         server__data_dir=data_dir,
         pki__database_url=database_url,
         server__ephemeral=ephemeral,
+        server__ready_file=ready_file,
         server__host=host,
         server__port=port,
         server__tls_port=tls_port,
@@ -96,17 +97,16 @@ def up(
     if data_dir is not None and ephemeral:
         raise click.UsageError("--data-dir and --ephemeral exclude each other")
     with _interrupted() as ended, _folder(loaded.settings, data_dir) as folder:
-        _serve(loaded, folder, ready_file, as_json, ended)
+        _serve(loaded, folder, as_json, ended)
 
 
-def _serve(
-    loaded: LoadedSettings, folder: Path, ready_file: Path | None, as_json: bool, ended: threading.Event
-) -> None:
+def _serve(loaded: LoadedSettings, folder: Path, as_json: bool, ended: threading.Event) -> None:
     from ca.clock import SystemClock
     from lab.ready import write_ready_file
     from lab.running import RunningLab
     from scep_server.exchange_log import ExchangeLog
 
+    ready_file = loaded.settings.server.ready_file
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)  # of a lab that was killed: whoever waits must not see it
     durable = not _is_ephemeral(loaded.settings, folder)
@@ -130,7 +130,9 @@ def _serve(
         if ready_file is not None:
             write_ready_file(ready_file, facts)
             undo.callback(ready_file.unlink, missing_ok=True)
-        click.echo(facts.model_dump_json() if as_json else _banner(facts, folder, durable))
+        click.echo(
+            facts.model_dump_json() if as_json else _banner(facts, folder, durable, running.made_token_file)
+        )
         sys.stdout.flush()
         # Not for ever: a signal that comes just before the lock is taken wakes nobody who waits for it.
         while not ended.wait(timeout=0.5):
@@ -167,8 +169,9 @@ def _is_ephemeral(settings: LabSettings, folder: Path) -> bool:
     return settings.server.ephemeral and folder != settings.server.data_dir
 
 
-def _banner(facts: ReadyFacts, folder: Path, durable: bool) -> str:
+def _banner(facts: ReadyFacts, folder: Path, durable: bool, token_file: Path | None) -> str:
     tls = f"SCEP, TLS   {facts.scep_tls_url}\n" if facts.scep_tls_url else ""
+    token = f"   (bearer token: {token_file})" if token_file else ""
     kept = f"{folder}" if durable else f"{folder} (removed at the end)"
     return f"""\
 ndes-lab: a test PKI, not for production
@@ -178,7 +181,7 @@ SCEP        {facts.scep_url}
 NDES admin  {facts.mscep_admin_url}   (NTLM: {facts.ndes_user} {facts.ndes_password})
 CRL, AIA    {facts.pki_url}/CertEnroll/
 OCSP        {facts.ocsp_url or "off"}
-Management  {facts.admin_url}
+Management  {facts.admin_url}{token}
 Data        {kept}
 
 Root certificate ({facts.admin_url}/roots/0)
