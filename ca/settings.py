@@ -151,6 +151,15 @@ class RetentionSettings(BaseModel):
         description="How long a SCEP transaction that is not pending is kept: so long is a recorded request "
         "known again, so longer than certificates live",
     )
+    pending_requests: Interval = Field(
+        default=Period(90, PeriodUnit.DAYS),
+        description="How long a request may wait for approval before it is denied",
+    )
+    resolved_requests: Interval = Field(
+        default=Period(3, PeriodUnit.YEARS),
+        description="How long a request is kept after it was issued or denied, and at least as long as the "
+        "SCEP transaction that made it",
+    )
 
 
 class PkiSettings(BaseModel):

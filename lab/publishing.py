@@ -16,7 +16,7 @@ from ca.errors import CaError
 from ca.locations import PublicationLocations
 from ca.opening import open_issuing_certificates, open_root_crl
 from ca.records import CrlKind
-from ca.retention import forget_outlived
+from ca.retention import deny_overdue, forget_outlived
 from crl_publisher import CaCertificate, CaCertificates, PublicationRefused, SignedCrl, Superseded
 
 if TYPE_CHECKING:
@@ -134,6 +134,9 @@ class Publishing:
                 else:  # what was signed may not have got to its place
                     self._publish_signed(authority, self._latest(authority))
         now = self._world.clock.now()  # signing takes time, and the clock may have been put back meanwhile
+        denied = deny_overdue(self._world.store, self._world.pki.retention, now)
+        if denied:
+            _log.info("pending requests have expired", denied=denied)
         forgotten = forget_outlived(self._world.store, self._world.pki.retention, now)
         if forgotten:
             _log.info(
@@ -141,6 +144,7 @@ class Publishing:
                 crls=forgotten.crls,
                 challenges=forgotten.challenges,
                 scep_transactions=forgotten.scep_transactions,
+                requests=forgotten.requests,
             )
         return self._tell()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from ca.records import RequestRecord, RequestStatus, TransactionRecord, TransactionStatus
 
 from .rows import Rows, Statement
-from .tables import instant, instant_or_none, requests, scep_transactions, stored
+from .tables import instant, instant_or_none, request_origins, requests, scep_transactions, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +32,34 @@ _RESOLVE = Statement(
     update(requests).where(requests.c.id == bindparam("wanted_id"), requests.c.status == bindparam("still")),
     ["status", *_RESOLUTION],
 )
+_ADD_ORIGIN = Statement(insert(request_origins), ["request_id", "endpoint", "client_address"])
+_WAITING = (
+    select(func.count())
+    .select_from(request_origins.join(requests, requests.c.id == request_origins.c.request_id))
+    .where(
+        requests.c.status == RequestStatus.PENDING.value,
+        request_origins.c.endpoint == bindparam("wanted_endpoint"),
+    )
+)
+_COUNT_WAITING = Statement(_WAITING)
+_COUNT_WAITING_OF_ADDRESS = Statement(
+    _WAITING.where(request_origins.c.client_address == bindparam("wanted_address"))
+)
+_OVERDUE = Statement(
+    select(requests.c.id)
+    .where(requests.c.status == RequestStatus.PENDING.value, requests.c.submitted_at < bindparam("before"))
+    .order_by(requests.c.id)
+)
+_REFERRED_TO = select(scep_transactions.c.id).where(scep_transactions.c.request_id == requests.c.id).exists()
+_OUTLIVED_REQUESTS = Statement(
+    select(requests.c.id)
+    .where(requests.c.resolved_at < bindparam("before"), ~_REFERRED_TO)
+    .order_by(requests.c.id)
+)
+_FORGET_ORIGIN = Statement(
+    delete(request_origins).where(request_origins.c.request_id == bindparam("wanted_id"))
+)
+_FORGET_REQUEST = Statement(delete(requests).where(requests.c.id == bindparam("wanted_id")))
 
 _TRANSACTION = [
     "endpoint",
@@ -63,11 +91,17 @@ _OF_REQUEST = Statement(
         scep_transactions.c.id
     )
 )
+# A transaction says how it began: whether it still waits, its request says.
+_DECIDED = (
+    select(requests.c.id)
+    .where(requests.c.id == scep_transactions.c.request_id, requests.c.status != RequestStatus.PENDING.value)
+    .exists()
+)
 _OUTLIVED = Statement(
     select(scep_transactions.c.id)
     .where(
         scep_transactions.c.created_at < bindparam("before"),
-        scep_transactions.c.status != TransactionStatus.PENDING.value,
+        or_(scep_transactions.c.status != TransactionStatus.PENDING.value, _DECIDED),
     )
     .order_by(scep_transactions.c.id)
 )
@@ -137,6 +171,37 @@ class RequestRows(Rows):
             "disposition_message": disposition_message,
         }
         return self._change(_RESOLVE, values) == 1
+
+    def add_request_origin(self, request_id: int, *, endpoint: str, client_address: str) -> None:
+        """Remember at which endpoint, and from which address, a request was made."""
+        values = {"request_id": request_id, "endpoint": endpoint, "client_address": client_address}
+        self._change(_ADD_ORIGIN, values)
+
+    def count_waiting(self, endpoint: str, *, client_address: str | None = None) -> int:
+        """Return how many requests of an endpoint are pending, of one address or of any."""
+        wanted = {"wanted_endpoint": endpoint}
+        if client_address is None:
+            (row,) = self._all(_COUNT_WAITING, wanted)
+        else:
+            (row,) = self._all(_COUNT_WAITING_OF_ADDRESS, {**wanted, "wanted_address": client_address})
+        return int(row[0])
+
+    def overdue_requests(self, *, submitted_before: datetime) -> Sequence[int]:
+        """Return the ids of requests that have been pending since before then, oldest first."""
+        return [int(row[0]) for row in self._all(_OVERDUE, {"before": stored(submitted_before)})]
+
+    def outlived_requests(self, *, resolved_before: datetime) -> Sequence[int]:
+        """Return the ids of requests that were resolved before then.
+
+        Those that a SCEP transaction refers to are left out: they go when it has gone.
+        """
+        return [int(row[0]) for row in self._all(_OUTLIVED_REQUESTS, {"before": stored(resolved_before)})]
+
+    def forget_requests(self, request_ids: Iterable[int]) -> int:
+        """Forget requests that no SCEP transaction refers to, and their origins; return how many."""
+        wanted = [{"wanted_id": each} for each in request_ids]
+        self._change_many(_FORGET_ORIGIN, wanted)
+        return self._change_many(_FORGET_REQUEST, wanted)
 
 
 class TransactionRows(Rows):

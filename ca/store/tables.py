@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_REVISION: Final = "0003"
+SCHEMA_REVISION: Final = "0004"
 """The newest migration: a database that says so is opened without loading the migration tool."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -181,6 +181,23 @@ requests = Table(
     Column("certificate_id", _Id, ForeignKey("certificates.id", name="fk_requests_certificate_id")),
     Column("disposition_message", Text, nullable=False, server_default=text("''")),
     Index("ix_requests_status", "status", "id"),
+)
+
+# Who asked for a request that waits or waited, where that was over SCEP; goes with the request.
+request_origins = Table(
+    "request_origins",
+    metadata,
+    Column(
+        "request_id",
+        _Id,
+        ForeignKey("requests.id", name="fk_request_origins_request_id"),
+        primary_key=True,
+        autoincrement=False,
+        nullable=False,
+    ),
+    Column("endpoint", Text, nullable=False),
+    Column("client_address", Text, nullable=False),
+    Index("ix_request_origins_client_address", "client_address"),
 )
 
 scep_transactions = Table(

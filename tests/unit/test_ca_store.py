@@ -326,6 +326,41 @@ def test_forgets_old_transactions_and_then_their_challenges(store: SqlStore) -> 
         assert transaction.challenges() == []
 
 
+def test_forgets_requests_once_their_transactions_have_gone(store: SqlStore) -> None:
+    later = NOW + timedelta(days=1)
+    with store.transaction() as transaction:
+        decided, waiting = (transaction.add_request(new_request(number)).id for number in (1, 2))
+        for name, request_id in (("decided", decided), ("waiting", waiting)):
+            transaction.add_request_origin(request_id, endpoint="default", client_address="192.0.2.1")
+            transaction.add_scep_transaction(
+                new_transaction(name, status=TransactionStatus.PENDING, request_id=request_id)
+            )
+        assert transaction.resolve_request(decided, RequestStatus.DENIED, at=NOW)
+        assert transaction.outlived_requests(resolved_before=later) == []
+        old = transaction.outlived_scep_transactions(created_before=later)
+        assert transaction.forget_scep_transactions(old) == 1
+        assert transaction.scep_transaction("default", "waiting") is not None
+        assert transaction.outlived_requests(resolved_before=NOW) == []
+        assert transaction.outlived_requests(resolved_before=later) == [decided]
+        assert transaction.forget_requests([decided]) == 1
+        assert [one.id for one in transaction.requests()] == [waiting]
+
+
+def test_counts_what_waits_by_endpoint_and_address(store: SqlStore) -> None:
+    origins = [("a", "192.0.2.1"), ("a", "192.0.2.1"), ("a", "192.0.2.2"), ("b", "192.0.2.1")]
+    with store.transaction() as transaction:
+        for number, (endpoint, address) in enumerate(origins, start=1):
+            made = transaction.add_request(new_request(number))
+            transaction.add_request_origin(made.id, endpoint=endpoint, client_address=address)
+        transaction.add_request(new_request(9))  # made without SCEP
+        assert transaction.count_waiting("a") == 3
+        assert transaction.count_waiting("a", client_address="192.0.2.1") == 2
+        assert transaction.count_waiting("c") == 0
+        assert transaction.resolve_request(1, RequestStatus.DENIED, at=NOW)
+        assert transaction.count_waiting("a") == 2
+        assert transaction.count_waiting("a", client_address="192.0.2.1") == 1
+
+
 def test_only_challenges_of_no_more_use_are_outlived(store: SqlStore) -> None:
     with store.transaction() as transaction:
         made = {
