@@ -42,6 +42,7 @@ class PublisherState:
     failing_since: datetime | None = None
     failures: int = 0  # in a row
     running: bool = False
+    on_duty: bool = True  # whether CRLs are signed here, and not by another process
 
     @property
     def is_healthy(self) -> bool:

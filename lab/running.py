@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import md5, sha1, sha256
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ import structlog
 from ca.folders import PkiFolder
 from ca.keys import generate_keys
 from ca.records import StoreUnavailable
-from crl_publisher import Republisher
+from crl_publisher import PublishingByTurns, Republisher
 from crl_publisher.app import create_app as create_publisher_app
 from scep_server.app import create_app as create_scep_app
 from scep_server.transport import Router
@@ -181,13 +181,21 @@ class RunningLab:
 
     def _watch(self) -> None:
         """Make who publishes when it is due, and who looks at the PKI's health."""
+        publishing = self.world.publishing
+        self._turns = PublishingByTurns(
+            duty=self.world.store.publishing,
+            sign=publishing.publish_due,
+            publish=publishing.publish_signed,
+            clock=self.world.clock,
+        )
+        self._turns.take_up()
         self._republisher = Republisher(
-            publish=self.world.publishing.publish_due,
-            due=self.world.publishing.next_publication,
+            publish=self._turns,
+            due=publishing.next_publication,
             clock=self.world.clock,
             retry=self.world.settings.publisher.retry,
         )
-        self.health = LabHealth(self.world, lambda: self._republisher.state)
+        self.health = LabHealth(self.world, lambda: self.publisher_state)
 
     def _serve(self, listeners: _Listeners, settings: LabSettings) -> None:
         self.world.ndes_logs.iis.listen(_reachable_address(settings), listeners.scep.port)
@@ -256,7 +264,7 @@ class RunningLab:
     @property
     def publisher_state(self) -> PublisherState:
         """How publication goes."""
-        return self._republisher.state
+        return replace(self._republisher.state, on_duty=self._turns.on_duty)
 
     def look_at_the_clock(self) -> None:
         """Have the schedule look at the clock: it has been set."""

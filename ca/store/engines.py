@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from ca.records import StoreUnavailable
 
+from .duty import PostgresqlDuty, SqliteDuty
 from .errors import driver_errors
 from .tables import metadata
 
@@ -38,6 +39,7 @@ class Backend(Protocol):
     """What `SqlStore` needs of an engine; every connection it yields is in a transaction."""
 
     errors: tuple[type[Exception], ...]  # what anything done with a connection may raise
+    publishing: PostgresqlDuty | SqliteDuty
 
     def writing(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that may write; commits on leaving, rolls back on any exception."""
@@ -71,6 +73,7 @@ class SqliteBackend:
         self._writing_engine = self._engine(url, begin="BEGIN IMMEDIATE", poolclass=NullPool)
         self._reading_engine = self._engine(url, begin="BEGIN", pool_size=8, max_overflow=-1)
         self.errors = driver_errors(self._writing_engine.dialect)
+        self.publishing = SqliteDuty(self._path)
 
     def _engine(self, url: URL, *, begin: str, **options: Any) -> Engine:
         arguments = {"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_SECONDS}
@@ -154,6 +157,7 @@ class SqliteBackend:
         """Close after the transaction that another thread is in, if one is."""
         if self._owner == threading.get_ident():
             raise RuntimeError("this thread is in a transaction of this store: leave it before closing")
+        self.publishing.leave()
         with self._lock:
             self._closed = True
             if self._writer is not None:
@@ -202,6 +206,7 @@ class PostgresqlBackend:
                 f"PostgreSQL needs {error.name}, which is not installed: pip install 'ndes-lab[postgres]'"
             ) from error
         self.errors = driver_errors(self._engine.dialect)
+        self.publishing = PostgresqlDuty(self._engine, self.errors)
         # READ COMMITTED and explicit locks for writers: nothing has to be repeated.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._reading = self._engine.execution_options(
@@ -242,5 +247,6 @@ class PostgresqlBackend:
                     connection.execute(numbered.select_from(table))
 
     def close(self) -> None:
-        """Close the pool."""
+        """Close the pool, and what is outside of it."""
+        self.publishing.leave()
         self._engine.dispose()

@@ -20,7 +20,7 @@ from .schema import bring_up
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ca.records import StoreContents
+    from ca.records import Duty, StoreContents
 
     from .engines import Backend
 
@@ -99,6 +99,11 @@ class SqlStore:
                     transaction.end()
         except self._backend.errors as error:
             raise store_error(error) from error
+
+    @property
+    def publishing(self) -> Duty:
+        """The duty of signing CRLs when they are due, which one process at this database has."""
+        return self._backend.publishing
 
     def contents(self) -> StoreContents:
         """Return every row there is, to come back to by `reset`."""

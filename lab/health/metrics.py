@@ -136,7 +136,9 @@ def _publisher(state: PublisherState) -> Iterable[Metric]:
     failing.add_metric([], int(not state.is_healthy))
     failures = _gauge("ndes_lab_crl_publication_failures", "Failures in a row.")
     failures.add_metric([], state.failures)
-    yield from (failing, failures)
+    duty = _gauge("ndes_lab_crl_publication_on_duty", "1 where CRLs are signed, 0 while standing by.")
+    duty.add_metric([], int(state.on_duty))
+    yield from (failing, failures, duty)
     if state.last_success is not None:
         last = _gauge("ndes_lab_crl_publication_last_success", "Last success, in Unix time.")
         last.add_metric([], state.last_success.timestamp())

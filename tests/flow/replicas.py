@@ -32,11 +32,11 @@ class ReplicaDesk:
         """Nothing to add: the forge and openssl have judged."""
 
     def new_challenge(self, **options: Any) -> str:
-        desk = RemoteDesk.at(self.process.facts["admin_url"], self.process.facts["admin_token"])
-        return desk.new_challenge(ChallengeOrder(**options)).password
+        return self.remote.new_challenge(ChallengeOrder(**options)).password
 
-    def publish_crl(self) -> None:
-        RemoteDesk.at(self.process.facts["admin_url"], self.process.facts["admin_token"]).publish_crls()
+    @property
+    def remote(self) -> RemoteDesk:
+        return RemoteDesk.at(self.process.facts["admin_url"], self.process.facts["admin_token"])
 
 
 @dataclass

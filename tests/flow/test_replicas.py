@@ -26,7 +26,7 @@ def test_replicas_spend_a_challenge_once_and_repeat_no_number(pair: Pair, databa
     contested = first.desk.new_challenge()
     racing = [(bench, bench.request(challenge=contested)) for bench in (first, second) * 6]
     good = [(bench, bench.request()) for bench in (first, second) * 6]
-    publishing = [each.desk.publish_crl for each in pair * 3]
+    publishing = [each.desk.remote.publish_crls for each in pair * 3]
     sending = [lambda bench=bench, one=one: one.send(bench) for bench, one in (*racing, *good)]
     answers = at_once([*sending, *publishing])[: len(sending)]
 
