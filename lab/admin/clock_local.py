@@ -76,12 +76,8 @@ def set_clock(clock: LabClock, order: ClockOrder) -> None:
 
 
 def follow_clock(world: World) -> None:
-    """Publish what is due by a clock that was set, and a CRL of now in place of one from the future."""
+    """Publish what is due by a clock that was set, before anybody is told the new time."""
     try:
-        newest = world.latest_crl()
-        if newest is not None and newest.this_update > world.clock.now():
-            world.publish_crl()
-        else:
-            world.publishing.publish_due()
+        world.publishing.publish_due()
     except (CaError, PublicationRefused, StoreUnavailable, OSError) as error:
         _log.warning("the clock was set, and no CRL could be published", reason=str(error))

@@ -49,6 +49,7 @@ def _parts(annotation: Any) -> list[Any]:
 
 
 PLANTED = {
+    ("pki", "database_url"): "canary-database",
     ("pki", "key_passphrase"): "canary-key-passphrase",
     ("pki", "root_passphrase"): "canary-root-passphrase",
     ("pki", "challenge_digest_key"): "ca4a12" * 12,
@@ -66,13 +67,15 @@ def test_every_secret_setting_is_planted() -> None:
 
 
 @pytest.fixture(scope="module")
-def scep_lab() -> Iterator[ScepLab]:
+def scep_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScepLab]:
     settings: dict[str, Any] = {"alerts": {"mail": {"host": "127.0.0.1", "recipients": ["a@example.com"]}}}
     for path, value in PLANTED.items():
         place = settings
         for key in path[:-1]:
             place = place.setdefault(key, {})
         place[path[-1]] = value
+    database = tmp_path_factory.mktemp("database") / PLANTED["pki", "database_url"]
+    settings["pki"]["database_url"] = f"sqlite:///{database}"
     settings["ndes"] |= {"UseSinglePassword": 1, "users": [{"name": "eve", "password": USER}]}
     settings["alerts"]["mail"]["username"] = "alice"
     with ScepLab(settings) as running:
