@@ -87,6 +87,7 @@ def read_request(environ: Mapping[str, object], maximum_body_octets: int) -> Htt
         remote_port=text.get("REMOTE_PORT", ""),
         connection=text.get(CONNECTION_KEY, ""),
         authorization=text.get("HTTP_AUTHORIZATION", ""),
+        forwarded_for=text.get("HTTP_X_FORWARDED_FOR", ""),
         header_octets=sum(fields),
         longest_field_octets=max(fields, default=0),
     )

@@ -27,8 +27,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PendingQuota:
+    """How many requests may wait for approval at an endpoint, and of one address there; None: any number."""
+
+    per_endpoint: int | None = None
+    per_address: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """A PKCSReq or RenewalReq whose every signature verifies, at one endpoint, at one instant."""
+    """A PKCSReq or RenewalReq whose every signature verifies, at one endpoint, at one instant.
+
+    ``challenges_held`` says that too many wrong challenges came before: this one is not looked at.
+    """
 
     endpoint_name: str
     endpoint: EndpointSettings
@@ -36,6 +47,9 @@ class Application:
     request: VerifiedRequest = field(repr=False)
     now: datetime
     profile: BehaviourProfile = MODERN
+    client_address: str = ""
+    challenges_held: bool = False
+    pending_quota: PendingQuota = PendingQuota()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,9 @@ class Enrolment:
             )
             return replace(decision, certificate=certificate)
         request = self._authority.submit(transaction, plan.prepared)
+        transaction.add_request_origin(
+            request.id, endpoint=application.endpoint_name, client_address=application.client_address
+        )
         transaction.add_scep_transaction(
             _remember(application, plan, TransactionStatus.PENDING, request_id=request.id)
         )

@@ -51,8 +51,8 @@ class HttpExchangeRequest:
 
     ``connection`` names the TCP connection and is never used for another one; empty where the web server
     does not tell. ``header_octets`` is the length of the whole header section, ``longest_field_octets``
-    that of its longest field. ``endpoint`` is set by what stands in front of the service and has read
-    the path already.
+    that of its longest field. ``forwarded_for`` is X-Forwarded-For, whoever wrote it. ``endpoint`` is set
+    by what stands in front of the service and has read the path already.
     """
 
     method: str
@@ -71,6 +71,7 @@ class HttpExchangeRequest:
     remote_port: str = ""
     connection: str = ""
     authorization: str = field(default="", repr=False)
+    forwarded_for: str = ""
     header_octets: int = 0
     longest_field_octets: int = 0
     endpoint: str | None = None

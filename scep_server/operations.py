@@ -18,10 +18,11 @@ from ca.errors import CaError
 from ca.pkcs10 import parse_request, verify_request
 from ca.records import StoreUnavailable
 
+from .brakes import Brakes
 from .ca_certificates import next_ca_response
 from .capabilities import capabilities, encode
 from .challenge_policy import BookedChallenges
-from .decisions import Application, Pend, Refuse
+from .decisions import Application, Pend, PendingQuota, Refuse
 from .enrolment import Enrolment
 from .exchange import HttpReply, Operation
 from .faces import Face, make_faces
@@ -42,6 +43,7 @@ from .transport import (
     MethodNotAllowed,
     NoNextCaCertificate,
     Router,
+    TooManyRequests,
     TransportError,
     UnknownPath,
     UnsupportedEncoding,
@@ -140,6 +142,11 @@ class ScepService:
             chain=chain,
             entropy=entropy,
         )
+        self._brakes = Brakes(settings.brakes)
+        self._pending_quota = PendingQuota(
+            per_endpoint=settings.limits.pending_per_endpoint,
+            per_address=settings.brakes.pending_per_address if settings.brakes.enabled else None,
+        )
         self._next_ca_response = None if next_ca is None else next_ca_response(codec, next_ca)
 
     @property
@@ -154,6 +161,7 @@ class ScepService:
             received_at=self._clock.now(),
             request=request,
             stopwatch=self._stopwatch,
+            client_address=self._brakes.client_address(request.remote_address, request.forwarded_for),
         )
         try:
             reply = self._serve(request, progress)
@@ -174,6 +182,9 @@ class ScepService:
         if name is None:
             raise UnknownPath("no endpoint has this path")
         progress.endpoint = name
+        face = self._faces[name]
+        if face.profile.brakes:
+            self._brakes.admit(progress.client_address, progress.received_at)
         self._check_body(request)
         if request.method not in ("GET", "HEAD", "POST"):
             raise MethodNotAllowed("SCEP is spoken by GET and POST (RFC 8894 4.1)")
@@ -181,7 +192,6 @@ class ScepService:
             raise UnsupportedEncoding("the body has a Content-Encoding, expected none")
         query = read_query(request.query)
         progress.operation = query.operation
-        face = self._faces[name]
         if query.operation is Operation.PKI_OPERATION:
             return self._pki_operation(request, query, face, progress)
         if query.operation is Operation.GET_CA_CAPS:
@@ -215,7 +225,10 @@ class ScepService:
         elif face is not None and isinstance(error, BadMessageEncoding):
             outcome = replace(outcome, status=face.profile.undecodable_status)
         progress.outcome, progress.detail = outcome, str(error)
-        return self._http_reply(outcome, face)
+        reply = self._http_reply(outcome, face)
+        if isinstance(error, TooManyRequests):
+            return replace(reply, headers=(*reply.headers, ("Retry-After", str(error.retry_after_seconds))))
+        return reply
 
     def _http_reply(self, outcome: Outcome, face: Face | None) -> HttpReply:
         headers = [_NO_STORE]
@@ -334,7 +347,7 @@ class ScepService:
         face: Face,
         progress: Progress,
     ) -> Answer:
-        endpoint = face.endpoint
+        endpoint, slows = face.endpoint, face.profile.brakes
         request = progress.csr = parse_request(content.csr)
         verified = verify_request(
             request,
@@ -342,16 +355,23 @@ class ScepService:
             allow_md5=endpoint.legacy_algorithms == "accept",
         )
         progress.checks.passed("request-signature", "RFC 2986 4.2", "proves possession of the key")
-        return self._enrolment.enrol(
+        address, now = progress.client_address, progress.received_at
+        decision = self._enrolment.enrol(
             Application(
                 endpoint_name=face.name,
                 endpoint=endpoint,
                 opened=opened,
                 request=verified,
-                now=progress.received_at,
+                now=now,
                 profile=face.profile,
+                client_address=address,
+                challenges_held=slows and self._brakes.hold_challenges(address, face.name, now),
+                pending_quota=self._pending_quota if slows else PendingQuota(),
             )
         )
+        if slows and isinstance(decision, Refuse) and decision.cause is Refusal.CHALLENGE_UNKNOWN:
+            self._brakes.note_wrong_challenge(address, face.name, now)
+        return decision
 
 
 def _message_octets(request: HttpExchangeRequest, query: Query, endpoint: EndpointSettings) -> bytes:

@@ -37,6 +37,7 @@ class Refusal(Enum):
     CHALLENGE_WRONG_ENDPOINT = "challenge-wrong-endpoint"
     CHALLENGE_UNREADABLE = "challenge-unreadable"
     CHALLENGE_STRING = "challenge-string"
+    CHALLENGE_BRAKE = "challenge-brake"
     TRANSACTION_COLLISION = "transaction-collision"
     TRANSACTION_OVER = "transaction-over"
     REQUEST_DENIED = "request-denied"
@@ -54,8 +55,10 @@ class Refusal(Enum):
     RENEWAL_REQ = "renewal-req"
     RENEWAL_DISABLED = "renewal-disabled"
     RENEWAL_SUBJECT = "renewal-subject"
+    RENEWAL_NAMES = "renewal-names"
     RENEWAL_TEMPLATE = "renewal-template"
     RENEWAL_TOO_EARLY = "renewal-too-early"
+    PENDING_QUOTA = "pending-quota"
     POLL_UNKNOWN = "poll-unknown"
     POLL_OTHER_SIGNER = "poll-other-signer"
     QUERY_DISABLED = "query-disabled"
@@ -156,6 +159,9 @@ _HTTP: dict[Cause, Outcome] = {
     transport.BadMessageEncoding: _http("bad-message-encoding", 400, BAD_REQUEST_TEXT, 16, _E_INVALIDARG),
     transport.BodyTooLarge: _http("body-too-large", 413, "Content too large."),
     transport.UrlTooLong: _http("url-too-long", 414, "URI too long."),
+    transport.TooManyRequests: _http(
+        "too-many-requests", 429, "Too many requests: wait as long as Retry-After says."
+    ),
     transport.UnsupportedEncoding: _http(
         "content-encoding", 415, "Unsupported: the body must not have a Content-Encoding."
     ),
@@ -232,6 +238,8 @@ _REFUSALS: dict[Cause, Outcome] = dict(
         _refusal(Refusal.CHALLENGE_WRONG_ENDPOINT, _REQUEST, _CHALLENGE, _ERROR_NOT_FOUND, 29),
         _refusal(Refusal.CHALLENGE_UNREADABLE, _REQUEST, _CHALLENGE, _ERROR_NOT_FOUND, 29),
         _refusal(Refusal.CHALLENGE_STRING, _REQUEST, _CHALLENGE, _E_INVALIDARG),
+        # Whoever guesses must not learn that nobody looked: all as for an unknown one.
+        _refusal(Refusal.CHALLENGE_BRAKE, _REQUEST, _CHALLENGE, _ERROR_NOT_FOUND, 29),
         _refusal(
             Refusal.TRANSACTION_COLLISION,
             _REQUEST,
@@ -302,6 +310,13 @@ _REFUSALS: dict[Cause, Outcome] = dict(
             28,
         ),
         _refusal(
+            Refusal.RENEWAL_NAMES,
+            _REQUEST,
+            "A renewal must not add names to those of the certificate that signs it.",
+            _CERTSRV_E_BAD_REQUESTSUBJECT,
+            28,
+        ),
+        _refusal(
             Refusal.RENEWAL_TEMPLATE,
             _REQUEST,
             "Certificates of this template are not renewed here.",
@@ -314,6 +329,12 @@ _REFUSALS: dict[Cause, Outcome] = dict(
             "It is too early to renew this certificate.",
             _E_ACCESSDENIED,
             28,
+        ),
+        _refusal(
+            Refusal.PENDING_QUOTA,
+            _REQUEST,
+            "Too many requests wait for approval; try again later.",
+            _E_ACCESSDENIED,
         ),
         _refusal(Refusal.POLL_UNKNOWN, _ID, _NOT_FOUND, _CRYPT_E_NOT_FOUND),
         _refusal(Refusal.POLL_OTHER_SIGNER, _ID, _NOT_FOUND, _CRYPT_E_NOT_FOUND),

@@ -30,6 +30,7 @@ class Progress:
     received_at: datetime
     request: HttpExchangeRequest
     stopwatch: Callable[[], float]
+    client_address: str = ""
     endpoint: str | None = None
     operation: Operation | None = None
     octets: bytes | None = None

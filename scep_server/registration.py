@@ -27,6 +27,7 @@ from .decisions import Grant, Pend, Plan, Refuse
 from .outcomes import Refusal, outcome_of
 from .protocol.enveloped import can_receive
 from .protocol.messages import KeyTransportRecipient, MessageType, PasswordRecipient
+from .renewal_names import added_names
 from .signers import Holder, SelfSigned, key_digest
 from .standing import Standing, standing_of
 
@@ -274,6 +275,8 @@ class _Hearing:
             return record.signer_sha256 == key_digest(application.opened.message.signer.der)
         if endpoint.challenge == "none":
             return record.signer_key_sha256 == signer_key
+        if application.challenges_held:
+            return False
         found = self._examine().record
         return found is not None and found.id == record.challenge_id
 
@@ -294,6 +297,12 @@ class _Hearing:
                 self._checks.failed("renewal-subject", clause, found, "the same subject")
                 return self._refuse(Refusal.RENEWAL_SUBJECT)
             self._checks.warned("renewal-subject", clause, found, "the same subject")
+        if renewal.names_must_match:
+            added = added_names(self._signer.certificate.extensions, self._application.request.extensions)
+            if added:
+                clause, found = "RFC 8894 3.3.1.1", f"added: {', '.join(added)}"
+                self._checks.failed("renewal-names", clause, found, "names of the old certificate")
+                return self._refuse(Refusal.RENEWAL_NAMES)
         if renewal.earliest_days_before_expiry is not None:
             earliest = old.not_after - timedelta(days=renewal.earliest_days_before_expiry)
             if self._application.now < earliest:
@@ -340,6 +349,10 @@ class _Hearing:
             self._checks.warned("challenge", clause, "absent", "present, or approval by hand")
             self._approval_needed = "the request has no challengePassword"
             return None
+        if refusal is Refusal.CHALLENGE_BRAKE:
+            held = "not looked at: brake after too many wrong ones"
+            self._checks.failed(refusal.value, "RFC 8894 7.3", held, "a pause")
+            return self._refuse(refusal)
         self._checks.failed("challenge", clause, refusal.value.removeprefix("challenge-"), "accepted")
         return self._refuse(refusal)
 
@@ -349,6 +362,8 @@ class _Hearing:
             return Refusal.CHALLENGE_UNREADABLE
         if strings == "printable" and request.challenge_password_tag not in (None, der.PRINTABLE_STRING):
             return Refusal.CHALLENGE_STRING
+        if request.challenge_password and self._application.challenges_held:
+            return Refusal.CHALLENGE_BRAKE
         verdict = self._examine().verdict
         return None if verdict is ChallengeVerdict.ACCEPTED else REFUSALS[verdict]
 
@@ -379,8 +394,24 @@ class _Hearing:
             self._approval_needed = self._approval_needed or "the template asks for it"
         if self._approval_needed:
             self._checks.passed("approval", "RFC 8894 2.4", f"needed: {self._approval_needed}")
-            return Pend(checks=self._checks.made(), plan=plan)
+            return self._exceeded_quota() or Pend(checks=self._checks.made(), plan=plan)
         return Grant(checks=self._checks.made(), plan=plan, recipient=self._recipient)
+
+    def _exceeded_quota(self) -> Refuse | None:
+        """Refuse to let one more wait where as many wait already as may."""
+        application, quota = self._application, self._application.pending_quota
+        counted = ((None, quota.per_endpoint), (application.client_address, quota.per_address))
+        for address, most in counted:
+            if most is None:
+                continue
+            waiting = self._transaction.count_waiting(application.endpoint_name, client_address=address)
+            if waiting >= most:
+                whose = "at this endpoint" if address is None else "of this address"
+                self._checks.failed(
+                    "pending-quota", "RFC 8894 2.4", f"{waiting} wait {whose}", f"fewer than {most}"
+                )
+                return self._refuse(Refusal.PENDING_QUOTA)
+        return None
 
     def _accepted_challenge(self) -> ChallengeRecord | None:
         finding = self._finding

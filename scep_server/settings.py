@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -57,6 +58,10 @@ class RenewalSettings(_Settings):
         default=True,
         description="Refuse a subject other than the old certificate's "
         "(NDES: DisableRenewalSubjectNameMatch).",
+    )
+    names_must_match: bool = Field(
+        default=False,
+        description="Refuse a subjectAltName with a name that the old certificate does not have.",
     )
     earliest_days_before_expiry: Days | None = Field(
         default=None, description="Refuse to renew sooner than this before the end; none: at any time."
@@ -158,13 +163,68 @@ class EndpointSettings(_Settings):
 
 
 class LimitSettings(_Settings):
-    """How much is read of one request."""
+    """How much is read of one request, and how much is kept for those who have nothing yet."""
 
     maximum_body_octets: Annotated[int, Field(ge=1024)] = Field(
         default=1 << 20, description="Longer bodies get HTTP 413; real requests have some 4 KiB."
     )
     maximum_url_octets: Annotated[int, Field(ge=2048)] = Field(
         default=1 << 16, description="Longer paths and queries get HTTP 414; a GET has some 8 KiB."
+    )
+    pending_per_endpoint: Annotated[int, Field(ge=1)] | None = Field(
+        default=10_000,
+        description="Requests that may wait for approval at one endpoint, except where it behaves as NDES; "
+        "none: any number.",
+    )
+
+
+class BrakeSettings(_Settings):
+    """What slows down a client that asks too often, or guesses challenges.
+
+    Counted in memory by each process. An endpoint that behaves as NDES has no brakes, as NDES has none.
+    """
+
+    enabled: bool = Field(
+        default=False,
+        description="Whether any of these counts. Off, because in a lab all clients are often one address; "
+        "on wherever strangers reach the server. Not at endpoints that behave as NDES, which has no brakes.",
+    )
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=120,
+        description="Requests one address may send in the long run, an IPv6 /64 counting as one; more get "
+        "HTTP 429 with Retry-After; none: any number.",
+    )
+    burst: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=60, description="Requests an address may send at once after a while of silence."
+    )
+    wrong_challenges_per_address: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
+        default=10,
+        description="Wrong challenges within the window after which those of the address are refused "
+        "without looking, good ones too; none: any number.",
+    )
+    wrong_challenges_per_endpoint: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=200,
+        description="The same for all addresses at one endpoint together: whoever has many addresses can "
+        "stop enrolment there for a while; none: any number.",
+    )
+    challenge_window_minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)] = Field(
+        default=15, description="Time within which wrong challenges are counted together."
+    )
+    first_hold_seconds: Annotated[int, Field(ge=1, le=24 * 3600)] = Field(
+        default=30,
+        description="How long challenges are refused the first time; each further wrong one doubles it.",
+    )
+    longest_hold_minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)] = Field(
+        default=60, description="How long at most."
+    )
+    pending_per_address: Annotated[int, Field(ge=1)] | None = Field(
+        default=50,
+        description="Requests of one address that may wait for approval at one endpoint; none: any number.",
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(),
+        description="Networks of proxies whose X-Forwarded-For says who the client is; empty: the client "
+        "is whoever connects.",
     )
 
 
@@ -198,6 +258,7 @@ class ScepSettings(_Settings):
         description="Endpoints by name; 'default' is the one at /scep and /certsrv/mscep.",
     )
     limits: LimitSettings = LimitSettings()
+    brakes: BrakeSettings = BrakeSettings()
     ca_certificates: CaCertificateSettings = CaCertificateSettings()
 
     @model_validator(mode="after")

@@ -60,6 +60,14 @@ class UnsupportedEncoding(TransportError):
     """The body is compressed; nothing is ever inflated here."""
 
 
+class TooManyRequests(TransportError):
+    """The client sends more requests than one address may (RFC 6585 4)."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class NoNextCaCertificate(TransportError):
     """GetNextCACert, and no next CA certificate exists (RFC 8894 4.7)."""
 

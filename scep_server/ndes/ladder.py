@@ -49,6 +49,7 @@ _RENEWALS: Final = _SIGNERS | frozenset(
         Refusal.RENEWAL_REQ,
         Refusal.RENEWAL_DISABLED,
         Refusal.RENEWAL_SUBJECT,
+        Refusal.RENEWAL_NAMES,
         Refusal.RENEWAL_TEMPLATE,
         Refusal.RENEWAL_TOO_EARLY,
     }
@@ -63,6 +64,7 @@ _CHALLENGES: Final = frozenset(
         Refusal.CHALLENGE_WRONG_SUBJECT,
         Refusal.CHALLENGE_WRONG_ENDPOINT,
         Refusal.CHALLENGE_UNREADABLE,
+        Refusal.CHALLENGE_BRAKE,
     }
 )
 

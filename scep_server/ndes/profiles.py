@@ -98,6 +98,8 @@ class BehaviourProfile:
     valid_challenge_beats_signature: whether a PKCSReq with a good challenge is an initial request even
         if a certificate of this CA signed it; *unconfirmed* for NDES, inferred from its policy modules.
     queries: whether GetCert and GetCRL are answered at all. That NDES rejects both is *unconfirmed*.
+    brakes: whether settings that slow clients down count: rate limits, the brake on wrong challenges and
+        the quotas of requests that wait. NDES is known to have none of them.
 
     Below SCEP
 
@@ -179,6 +181,7 @@ class BehaviourProfile:
     signer_hresult: Literal["one", "by-cause"] = "one"
     valid_challenge_beats_signature: bool = False
     queries: Literal["answer", "reject"] = "answer"
+    brakes: bool = True
 
     undecodable_status: int = 400
     unreadable_status: int = 400
@@ -239,6 +242,7 @@ NDES_2019: Final = BehaviourProfile(
     signer_hresult="by-cause",
     valid_challenge_beats_signature=True,
     queries="reject",
+    brakes=False,
     undecodable_status=500,
     unreadable_status=500,
     unverifiable="http",
