@@ -5,6 +5,7 @@ PostgreSQL. Rows, connections and the database library's exceptions never leave;
 frozen values of `ca.records`. Does not live here: any decision about what to issue or revoke.
 """
 
-from .sql_store import SqlStore, SqlTransaction
+from .sql_store import SqlStore, SqlTransaction, StoreStatus
+from .transfer import TransferRefused
 
-__all__ = ["SqlStore", "SqlTransaction"]
+__all__ = ["SqlStore", "SqlTransaction", "StoreStatus", "TransferRefused"]

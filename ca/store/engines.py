@@ -50,6 +50,9 @@ class Backend(Protocol):
     def changing_schema(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that alone, in all processes, may change the schema."""
 
+    def engine_version(self, connection: Connection) -> str:
+        """Return the database's name and version, for people."""
+
     def empty(self, connection: Connection) -> None:
         """Delete every row of every table; numbering starts again at 1."""
 
@@ -145,6 +148,10 @@ class SqliteBackend:
         with self._reading_engine.connect() as connection, connection.begin():
             yield connection
 
+    def engine_version(self, connection: Connection) -> str:
+        """Return what SQLite says of itself."""
+        return f"SQLite {connection.exec_driver_sql('SELECT sqlite_version()').scalar()}"
+
     def empty(self, connection: Connection) -> None:
         """Delete table by table, those that refer to others first."""
         for table in reversed(metadata.sorted_tables):
@@ -231,6 +238,11 @@ class PostgresqlBackend:
         with self._writing.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             yield connection
+
+    def engine_version(self, connection: Connection) -> str:
+        """Return what the server says of itself, without its distribution."""
+        version = str(connection.exec_driver_sql("SHOW server_version").scalar())
+        return f"PostgreSQL {version.partition(' ')[0]}"
 
     def empty(self, connection: Connection) -> None:
         """Truncate all tables in one statement."""

@@ -38,17 +38,18 @@ def bring_up(backend: Backend, *, create: bool) -> None:
 
     """
     with backend.reading() as connection:
-        if _revision(connection) == SCHEMA_REVISION:
+        if revision_of(connection) == SCHEMA_REVISION:
             return
     with backend.changing_schema() as connection:
-        found = _revision(connection)  # again: another process may have been first
+        found = revision_of(connection)  # again: another process may have been first
         if found is None:
             _make(connection, create=create)
         elif found != SCHEMA_REVISION:
             _migrate(connection, found)
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the schema in a database; None where there is none of ours."""
     if not inspect(connection).has_table(_VERSION.name):
         return None
     return connection.execute(select(_VERSION.c.version_num)).scalar_one_or_none()

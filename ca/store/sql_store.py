@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import make_url
+from sqlalchemy import inspect, make_url
 from sqlalchemy.exc import ArgumentError
+
+from ca.records import StoreUnavailable
 
 from .certificates import CertificateRows
 from .challenges import ChallengeRows
@@ -15,10 +18,12 @@ from .engines import PostgresqlBackend, SqliteBackend
 from .errors import store_error
 from .requests import RequestRows, TransactionRows
 from .revocations import RevocationRows
-from .schema import bring_up
+from .schema import bring_up, revision_of
+from .tables import SCHEMA_REVISION
+from .transfer import TransferRefused, count_rows, export_lines, import_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ca.records import Duty, StoreContents
 
@@ -29,6 +34,17 @@ class SqlTransaction(CertificateRows, RevocationRows, ChallengeRows, RequestRows
     """The store within one database transaction: `ca.records.StoreTransaction`."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """What a database is and holds; ``revision`` is None where it has no schema of ours."""
+
+    engine: str
+    url: str  # without its password
+    revision: str | None
+    newest_revision: str
+    rows: Mapping[str, int]
 
 
 class SqlStore:
@@ -66,6 +82,27 @@ class SqlStore:
             backend.close()
             raise
         return cls(backend)
+
+    @classmethod
+    def status(cls, url: str) -> StoreStatus:
+        """Return what the database at ``url`` holds, without making or migrating anything.
+
+        Raises as `open`.
+        """
+        backend = _backend(url, create=False, durable=True)
+        try:
+            with backend.reading() as connection:
+                return StoreStatus(
+                    engine=backend.engine_version(connection),
+                    url=make_url(url).render_as_string(hide_password=True),
+                    revision=revision_of(connection),
+                    newest_revision=SCHEMA_REVISION,
+                    rows=count_rows(connection, inspect(connection).get_table_names()),
+                )
+        except backend.errors as error:
+            raise store_error(error) from error
+        finally:
+            backend.close()
 
     @contextmanager
     def transaction(self) -> Iterator[SqlTransaction]:
@@ -123,6 +160,40 @@ class SqlStore:
                     self._backend.number_on(connection)
         except self._backend.errors as error:
             raise store_error(error) from error
+
+    def export(self, begun: Callable[[int], None] = lambda _: None) -> Iterator[str]:
+        """Yield every row of one moment as `ca.store.transfer` has it; ``begun`` is told how many follow."""
+        try:
+            with self._backend.reading() as connection:
+                yield from export_lines(connection, begun)
+        except self._backend.errors as error:
+            raise store_error(error) from error
+
+    def import_lines(
+        self,
+        lines: Iterable[str],
+        begun: Callable[[int], None] = lambda _: None,
+        written: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Fill this store, which is empty, with what `export` yielded: all of it or nothing.
+
+        ``begun`` is told how many rows there are, ``written`` how many more are there.
+
+        Raises:
+            TransferRefused: the store is not empty, or the lines are no whole export of this schema.
+            StoreUnavailable: the database cannot be used.
+
+        """
+        try:
+            with self._backend.changing_schema() as connection:
+                for more in import_lines(connection, lines, begun):
+                    written(more)
+                self._backend.number_on(connection)
+        except self._backend.errors as error:
+            known = store_error(error)
+            if isinstance(known, StoreUnavailable):
+                raise known from error
+            raise TransferRefused(f"the rows contradict each other: {known}") from error
 
     def close(self) -> None:
         """Close every connection; a closed store raises StoreUnavailable."""

@@ -11,6 +11,7 @@ _MISTAKES = (
     ("ca.folders", "FolderError"),
     ("ca.keys", "UnusableKey"),
     ("ca.records", "StoreUnavailable"),
+    ("ca.store.transfer", "TransferRefused"),
     ("ca.templates", "BadTemplate"),
     ("crl_publisher.errors", "PublicationRefused"),
     ("lab.admin.desk", "DeskError"),
