@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ca.extensions import BadExtension, find, read_general_names
+from ca.extensions import find, read_general_names
 from ca.oids import SUBJECT_ALT_NAME
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ _DNS_NAME: Final = 2
 def added_names(old: Iterable[Extension], wanted: Iterable[Extension]) -> list[str]:
     """Return the kinds of names (dns, upn, ...) that are ``wanted`` and not in ``old``, in order.
 
-    Host names have no case (RFC 5280 7.2); every other name is compared octet by octet. Names that
-    cannot be read are none that were there before.
+    Host names have no case (RFC 5280 7.2); every other name is compared octet by octet.
+
+    Raises:
+        BadExtension: one of them cannot be read, which `ca` allows neither a request nor a certificate.
+
     """
     held = {_comparable(name) for name in _names(old)}
-    try:
-        return [name.kind for name in _names(wanted) if _comparable(name) not in held]
-    except BadExtension:
-        return ["unreadable name"]
+    return [name.kind for name in _names(wanted) if _comparable(name) not in held]
 
 
 def _names(extensions: Iterable[Extension]) -> tuple[GeneralName, ...]:
