@@ -1,8 +1,10 @@
 # make run    serve a lab (its own virtual environment is made first); ARGS="--ephemeral --port 0" and so on
 # make test   all tests, on all cores; PYTEST_ARGS="-k strongswan" and so on
-# make lint   ruff, mypy, import contracts
+# make lint   ruff, mypy, import contracts, hadolint
 # make bench  the benchmarks
 # make client-table  what deployed clients do at every fault, written to lab/faults/CLIENTS.md
+# make image-pins    docker/requirements.txt with the newest versions that go together
+# make image-verify  build the container image and try it; root, buildah, crun, debootstrap; no engine
 # make clean  remove the virtual environment and all caches
 #
 # Needs Python 3.11 or later, make and git; another interpreter with PYTHON=/path/to/python3.12.
@@ -16,7 +18,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint bench client-table clean
+.PHONY: run test lint bench client-table image-pins image-verify clean
 
 run: $(VENV)/.installed
 	exec $(BIN)/ndes-lab up $(ARGS)
@@ -29,12 +31,19 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
 
 client-table: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults.clients $(ARGS)
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m tests.bench $(ARGS)
+
+image-pins: $(VENV)/.installed
+	$(BIN)/python docker/pin
+
+image-verify:
+	docker/verify
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
