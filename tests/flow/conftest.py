@@ -36,6 +36,32 @@ def bench(key_pool: KeyPool, log: Log) -> Iterator[Bench]:
     stand.close()
 
 
+BRAKES = {
+    "enabled": True,
+    "requests_per_minute": 60,
+    "burst": 40,
+    "wrong_challenges_per_address": 5,
+    "wrong_challenges_per_endpoint": 12,
+    "pending_per_address": 2,
+    "trusted_proxies": ["127.0.0.1/32"],
+}
+"""Requests name whom they are from by X-Forwarded-For; the clock stands unless a test moves it."""
+
+
+@pytest.fixture(scope="session")
+def braked_stand() -> Iterator[Stand]:
+    stand = Stand(brakes=BRAKES)
+    yield stand
+    stand.close()
+
+
+@pytest.fixture
+def braked_bench(braked_stand: Stand, key_pool: KeyPool, log: Log) -> Bench:
+    """A lab as if just started that slows its clients down."""
+    braked_stand.begin_again()
+    return Bench(braked_stand, key_pool, log)
+
+
 @pytest.fixture(scope="session")
 def another_stand() -> Iterator[Stand]:
     stand = Stand()

@@ -80,9 +80,12 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
 class Stand:
     """A `ScepLab`, and everything an administrator can do with it, as the forge's `Desk` has it."""
 
-    def __init__(self, *, server: dict[str, Any] | None = None, endpoints: Any = None) -> None:
+    def __init__(
+        self, *, server: dict[str, Any] | None = None, endpoints: Any = None, brakes: Any = None
+    ) -> None:
         self.clock = HandClock()
-        settings = {"scep": {"endpoints": endpoints or ENDPOINTS}, "server": server or {}}
+        scep = {"endpoints": endpoints or ENDPOINTS, "brakes": brakes or {}}
+        settings = {"scep": scep, "server": server or {}}
         self.scep_lab = ScepLab(settings, clock=self.clock).start()
         self.world = self.scep_lab.world
         folder = self.world.folder

@@ -32,16 +32,22 @@ from forge.bench import Bench, HttpRequest, Log
 from forge.certificates import AIA, CDP, CertificateForge, extension, read_certificate, uri
 from forge.envelope import Password
 from forge.keys import KeyPool
-from forge.reply import read_degenerate
+from forge.reply import SUCCESS, Reply, read_degenerate
 
 from scep_server.ca_certificates import NextCa
 from scep_server.operations import ScepService
 from scep_server.ra import KeyMessageSigner, RaIdentity
 
-# Attack: rows of the tables (N..) and tests that hold its countermeasure. S01's rate limits belong to
-# serving at scale; what of S01 concerns generation and answers is here.
+CHALLENGE_TEXT = "The challenge password is missing or was not accepted."
+
+# Attack: rows of the tables (N..) and tests that hold its countermeasure.
 COVERED: dict[str, tuple[str, ...]] = {
-    "S01": ("N86", "test_generated_challenges_cannot_be_guessed"),
+    "S01": (
+        "N86",
+        "test_generated_challenges_cannot_be_guessed",
+        "test_guesses_are_braked_by_address_and_by_endpoint",
+        "test_requests_of_one_address_are_limited",
+    ),
     "S02": ("N94", "test_unbound_challenge_is_logged_as_such"),
     "S03": ("N105", "test_of_200_clients_racing_for_one_challenge_exactly_one_wins"),
     "S04": ("N40", "N109", "test_no_message_type_goes_round_the_challenge"),
@@ -88,6 +94,48 @@ def test_generated_challenges_cannot_be_guessed(bench: Bench) -> None:
     for challenge in challenges:
         assert len(bytes.fromhex(challenge)) >= 16
         assert challenge == challenge.upper()  # only what Windows puts into a PrintableString
+
+
+def test_guesses_are_braked_by_address_and_by_endpoint(braked_bench: Bench) -> None:
+    """After so many wrong challenges good ones are refused too, in the same words, for a while."""
+    bench = braked_bench
+
+    def asks(address: str, challenge: str | None = None, endpoint: str = "default") -> Reply:
+        request = bench.request(endpoint=endpoint, challenge=challenge or bench.new_challenge())
+        return bench.reply(request, test_conversations.sent_from(address, bench, request))
+
+    def is_wrong(reply: Reply) -> bool:
+        return (reply.status, reply.fail_info, reply.fail_info_text) == ("2", 2, CHALLENGE_TEXT)
+
+    mark = len(bench.log.lines)
+    assert all(is_wrong(asks("192.0.2.1", f"guess {number}")) for number in range(5))
+    assert "too many wrong challenges" in bench.log.since(mark)
+    assert "guess" not in bench.log.since(mark)
+    assert is_wrong(asks("192.0.2.1"))
+    assert asks("192.0.2.2").status == SUCCESS
+    for number in range(7):
+        assert is_wrong(asks(f"198.51.100.{number}", "guess"))
+    assert is_wrong(asks("192.0.2.2"))
+    assert asks("192.0.2.2", endpoint="tolerant").status == SUCCESS
+    bench.desk.advance(timedelta(seconds=30))
+    assert asks("192.0.2.1").status == SUCCESS
+
+
+def test_requests_of_one_address_are_limited(braked_bench: Bench) -> None:
+    """HTTP says when to come back, and the message is not looked at: a good challenge stays good."""
+    bench = braked_bench
+    fields = {"X-Forwarded-For": "2001:db8::1"}
+    asked = [wire.get(bench.url(), "operation=GetCACaps", fields=fields).status for _ in range(41)]
+    assert asked == [200] * 40 + [429]
+    request = bench.request()
+    before = bench.state()
+    answer = test_conversations.sent_from("2001:db8::2", bench, request)
+    assert (answer.status, answer.header("Retry-After")) == (429, "1")
+    bench.demand_unchanged(before)
+    bench.desk.advance(timedelta(seconds=1))
+    assert bench.enrolled(
+        request, bench.reply(request, test_conversations.sent_from("2001:db8::2", bench, request))
+    )
 
 
 @pytest.mark.parametrize("kind", ["0", "3", "17", "18", "20", "21", "22", "23", "-19", "19.0"])

@@ -251,8 +251,39 @@ def test_mixed_algorithms_at_once_are_mirrored_each(bench: Bench) -> None:
 # -- N127: who may wait ------------------------------------------------------------------
 
 
-def test_pending_requests_are_limited(bench: Bench) -> None:
-    """One challenge makes one waiting request: waiting uses it up, and repeating adds nothing."""
+def test_pending_requests_are_limited(braked_bench: Bench) -> None:
+    """An address has a quota at each endpoint, others have theirs, and waiting ends."""
+    bench = braked_bench
+
+    def asks(address: str, endpoint: str = "manual") -> tuple[PkiRequest, Reply]:
+        request = bench.request(endpoint=endpoint, challenge=bench.new_challenge())
+        return request, bench.reply(request, sent_from(address, bench, request))
+
+    waiting, first = asks("192.0.2.1")
+    assert (first.status, asks("192.0.2.1")[1].status) == ("3", "3")
+    before = bench.state().tables["requests"]
+    refused = asks("192.0.2.1")[1]
+    assert (refused.status, refused.fail_info) == ("2", 2)
+    assert bench.state().tables["requests"] == before
+    assert asks("192.0.2.2")[1].status == "3"
+    assert bench.reply(waiting, sent_from("192.0.2.1", bench, waiting)).status == "3"
+
+    stand = bench.desk
+    assert isinstance(stand, Stand)
+    bench.desk.advance(timedelta(days=91))
+    stand.world.publishing.publish_due()
+    reply = bench.send(bench.poll(waiting))
+    assert (reply.status, reply.fail_info) == ("2", 2)
+    assert asks("192.0.2.1")[1].status == "3"
+
+
+def sent_from(address: str, bench: Bench, request: PkiRequest) -> wire.Response:
+    """Post a request as a proxy does for a client at this address."""
+    return wire.post(bench.url(request.endpoint), request.message, fields={"X-Forwarded-For": address})
+
+
+def test_one_challenge_makes_one_waiting_request(bench: Bench) -> None:
+    """Waiting uses the challenge up, and repeating adds nothing."""
     challenge = bench.new_challenge()
     first = bench.request(endpoint="manual", challenge=challenge)
     assert bench.send(first).status == "3"
