@@ -7,59 +7,23 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine
-from sqlalchemy.pool import NullPool
+from old_store import MIGRATIONS, migrated
 from store_samples import ISSUER, NOW, enrol
 
-import ca.store
 from ca.records import CertificateFilter, CrlKind, StoreUnavailable
 from ca.store import SqlStore, schema, tables
-
-MIGRATIONS = Path(ca.store.__file__).parent / "migrations"
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "store.sqlite3"
-
-
-def migrated(path: Path, revision: str = "head") -> None:
-    """Make the schema by running the migrations up to one, as a database of that age got it."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
-
-@pytest.fixture(params=["by migrations", "from metadata"])
-def connection(request: pytest.FixtureRequest, path: Path) -> Iterator[Connection]:
-    if request.param == "by migrations":
-        migrated(path)
-    else:
-        SqlStore.open(f"sqlite:///{path}").close()
-    with create_engine(f"sqlite:///{path}", poolclass=NullPool).connect() as opened:
-        yield opened
-
-
-def test_tables_of_the_code_are_those_of_the_database(connection: Connection) -> None:
-    context = MigrationContext.configure(
-        connection, opts={"compare_type": True, "compare_server_default": True}
-    )
-    assert compare_metadata(context, tables.metadata) == []
-    assert context.get_current_revision() == tables.SCHEMA_REVISION
 
 
 def definitions(path: Path) -> dict[str, str]:
@@ -69,7 +33,7 @@ def definitions(path: Path) -> dict[str, str]:
 
 
 def test_new_database_is_what_all_migrations_make(tmp_path: Path) -> None:
-    migrated(tmp_path / "migrated")
+    migrated(f"sqlite:///{tmp_path}/migrated")
     SqlStore.open(f"sqlite:///{tmp_path}/new").close()
     assert definitions(tmp_path / "new") == definitions(tmp_path / "migrated")
 
@@ -127,7 +91,7 @@ def test_old_database_is_migrated_with_its_contents(
 
 
 def test_database_of_the_first_release_keeps_its_certificates_and_crls(path: Path) -> None:
-    migrated(path, "0001")
+    migrated(f"sqlite:///{path}", "0001")
     microseconds = tables.stored(NOW)
     with closing(sqlite3.connect(path)) as database, database:
         for number in (1, 2):
