@@ -156,7 +156,7 @@ class ChallengeBrake:
             if not found.holds and not self._is_too_much(found, now):
                 return _NOTHING
             doublings = min(found.holds, _MAXIMUM_DOUBLINGS)
-            hold = min(self._first_hold * 2**doublings, self._longest_hold)
+            hold = min(self._first_hold * (1 << doublings), self._longest_hold)
             found.holds += 1
             found.held_until = now + hold
             return hold

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from .ndes.profiles import BehaviourProfile, ProfileName, profile_with
 from .protocol.algorithms import AlgorithmPolicy
@@ -25,6 +25,19 @@ _MAXIMUM_PBKDF2_ITERATIONS = 100_000
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 TemplateName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+def _network(value: object) -> object:
+    """Return the network that a text names; one address is a network, too."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; expected a network such as 10.0.0.0/8 or 2001:db8::/32") from error
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class _Settings(BaseModel):
@@ -221,7 +234,7 @@ class BrakeSettings(_Settings):
         default=50,
         description="Requests of one address that may wait for approval at one endpoint; none: any number.",
     )
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+    trusted_proxies: tuple[Network, ...] = Field(
         default=(),
         description="Networks of proxies whose X-Forwarded-For says who the client is; empty: the client "
         "is whoever connects.",

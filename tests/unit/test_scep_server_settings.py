@@ -30,6 +30,20 @@ def test_defaults_serve_one_endpoint_that_requires_a_challenge() -> None:
     assert settings.endpoints["default"].algorithm_policy.legacy == "accept"
 
 
+def test_nothing_slows_clients_down_by_default() -> None:
+    settings = ScepSettings()
+    assert not settings.brakes.enabled
+    assert settings.brakes.trusted_proxies == ()
+
+
+def test_proxies_are_networks_or_addresses_and_read_back() -> None:
+    given = {"brakes": {"trusted_proxies": ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]}}
+    settings = ScepSettings.model_validate(given)
+    shown = settings.model_dump(mode="json")
+    assert shown["brakes"]["trusted_proxies"] == ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]
+    assert ScepSettings.model_validate(shown) == settings
+
+
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
@@ -40,6 +54,10 @@ def test_defaults_serve_one_endpoint_that_requires_a_challenge() -> None:
         ({"endpoints": {"default": {"chalenge": "none"}}}, "chalenge"),
         ({"endpoints": {"default": {"challenge": "maybe"}}}, "challenge"),
         ({"limits": {"maximum_body_octets": 10}}, "maximum_body_octets"),
+        ({"limits": {"pending_per_endpoint": 0}}, "pending_per_endpoint"),
+        ({"brakes": {"burst": 0}}, "burst"),
+        ({"brakes": {"trusted_proxies": ["10.0.0.1/8"]}}, "host bits set; expected a network such as"),
+        ({"brakes": {"trusted_proxies": ["proxy.example"]}}, "expected a network such as"),
         ({"endpoints": {"default": {"maximum_clock_skew_minutes": 10**12}}}, "maximum_clock_skew_minutes"),
     ],
 )
