@@ -398,7 +398,10 @@ class _Hearing:
         return Grant(checks=self._checks.made(), plan=plan, recipient=self._recipient)
 
     def _exceeded_quota(self) -> Refuse | None:
-        """Refuse to let one more wait where as many wait already as may."""
+        """Refuse to let one more wait where as many wait already as may.
+
+        SQLite has one writer at a time; elsewhere as many more may get in as are decided at once.
+        """
         application, quota = self._application, self._application.pending_quota
         counted = ((None, quota.per_endpoint), (application.client_address, quota.per_address))
         for address, most in counted:
