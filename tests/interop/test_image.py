@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -28,6 +29,7 @@ TOP = Path(__file__).parents[2]
 DOCKER = TOP / "docker"
 ASKED = "NDES_LAB_IMAGE"
 EXTRAS = ("postgres", "scale")
+PUBLIC_HOST = "NDES_LAB_SERVER__PUBLIC_HOST"
 FILES = sorted(path for path in DOCKER.iterdir() if path.is_file())
 REGISTRY = re.compile(r"https?://(?!localhost|\w+\.example)\w+[\w.-]*|\b[\w-]+\.(?:io|com|org)/[\w/-]+")
 
@@ -184,6 +186,29 @@ def test_it_is_labelled() -> None:
     assert labels["org.opencontainers.image.licenses"] == project["license"]
     assert labels["org.opencontainers.image.version"] == "${VERSION}"
     assert f"VERSION={project['version']}" in [one.text for one in IMAGE if one.name == "ARG"]
+
+
+# -- the composition -------------------------------------------------------------------
+
+
+def test_the_service_is_the_image_with_its_ports_its_volume_and_its_health_check() -> None:
+    composed = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    (service,) = composed["services"].values()
+    assert (DOCKER / service["build"]["context"] / service["build"]["dockerfile"]).samefile(
+        DOCKER / "Dockerfile"
+    )
+    host = "${NDES_LAB_BIND:-127.0.0.1}"
+    assert service["ports"] == [f"{host}:{port}:{port}" for port in only("EXPOSE").text.split()]
+    (volume,) = only("VOLUME").words
+    assert service["volumes"] == [f"{name}:{volume}" for name in composed["volumes"]]
+    options, _, check = only("HEALTHCHECK").text.partition("CMD ")
+    told = {name.replace("_", "-"): str(value) for name, value in service["healthcheck"].items()}
+    assert json.loads(check) == service["healthcheck"]["test"][1:]
+    assert shlex.split(options) == [
+        f"--{name}={told[name]}" for name in ("interval", "timeout", "start-period", "retries")
+    ]
+    assert service["read_only"] is True
+    load_settings({}, environment() | service["environment"] | {PUBLIC_HOST: "lab"}, None)
 
 
 # -- the image itself ------------------------------------------------------------------
