@@ -165,7 +165,8 @@ def _verdict(done: subprocess.CompletedProcess[str], certificate: Path) -> Verdi
     if done.returncode == 0 and certificate.exists():
         return Verdict(word="accepted")
     lines = [line for line in said.splitlines() if line.strip() and "error=null" not in line]
-    return Verdict(word="refused", message=_plain(lines[-1] if lines else f"exit {done.returncode}, silent"))
+    told = [line for line in lines if 'error="' in line] or lines  # what a body of octets does to lines
+    return Verdict(word="refused", message=_plain(told[-1] if told else f"exit {done.returncode}, silent"))
 
 
 def _plain(line: str) -> str:
@@ -176,6 +177,7 @@ def _plain(line: str) -> str:
     line = re.sub(r"\b[0-9A-Fa-f]{16,}\b", "HEX", line)
     line = re.sub(r"\b\d{4}-\d\d-\d\dT[\d:.]+Z?", "TIME", line)
     line = re.sub(r"took=\S+", "", line)
+    line = re.sub(r", msg: .*", ' ..."', line)  # the whole body, page or octets
     line = re.sub(r"\b\d{3,}\b(?! [A-Z])", "N", line)
     printable = "".join(char if char.isprintable() else " " for char in line)
     return " ".join(printable.replace("|", "/").replace("`", "'").split())[:_MESSAGE_LENGTH].strip()
