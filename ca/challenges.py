@@ -123,13 +123,18 @@ class ChallengeBook:
             length: octets of a generated password, which is their upper-case hex as NDES has it.
 
         Raises:
-            ValueError: an empty password, or a length below 1.
+            ValueError: an empty password, a length below 1, or a text with the character NUL.
             ca.records.AlreadyExists: a given password that another challenge has.
 
         """
         text = self._generated(length) if password is None else password
         if not text:
             raise ValueError("a challenge password is empty: an empty one counts as absent")
+        for name, value in (
+            ("subject", subject), ("template", template), ("endpoint", endpoint), ("label", label),
+        ):  # fmt: skip
+            if value and "\0" in value:  # PostgreSQL has no such texts
+                raise ValueError(f"the {name} of a challenge holds the character NUL")
         octets = text.encode()
         digest = self._digest(octets)
         now = self._clock.now()

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine
 
+    from ca.records import Duty
+
 _BUSY_SECONDS: Final = 10  # how long a writer waits for another before it gives up
 _CACHE_KIB: Final = 65_536  # of the one writer, and only as much as it needs: indexes of a million rows
 _LOG_PAGES: Final = 4_000  # of 4 KiB; the longer the log, the fewer pages are copied back twice
@@ -39,7 +41,10 @@ class Backend(Protocol):
     """What `SqlStore` needs of an engine; every connection it yields is in a transaction."""
 
     errors: tuple[type[Exception], ...]  # what anything done with a connection may raise
-    publishing: PostgresqlDuty | SqliteDuty
+
+    @property
+    def publishing(self) -> Duty:
+        """The duty of signing CRLs when they are due."""
 
     def writing(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that may write; commits on leaving, rolls back on any exception."""

@@ -9,7 +9,15 @@ from base64 import b64encode
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, SerializationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    SerializationInfo,
+)
 
 from ca.records import (
     CertificateStatus,
@@ -65,6 +73,15 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("the text holds the character NUL, which not every database can hold")
+    return text
+
+
+_Stored = Annotated[str, AfterValidator(_storable)]
+
+
 # -- asked for -------------------------------------------------------------------------
 
 
@@ -75,10 +92,12 @@ class ChallengeOrder(ApiModel):
     validity_minutes: Annotated[int, Field(ge=1, le=100 * 366 * 24 * 60)] | Literal["default"] | None = Field(
         default="default", description="How long it is good; null: for ever; default: as the settings say"
     )
-    subject: str | None = Field(default=None, description="RFC 4514 text of the only subject it is good for")
-    template: str | None = Field(default=None, description="Template the request is issued under")
-    endpoint: str | None = Field(default=None, description="Name of the only endpoint it is good for")
-    label: Annotated[str, Field(max_length=200)] = ""
+    subject: _Stored | None = Field(
+        default=None, description="RFC 4514 text of the only subject it is good for"
+    )
+    template: _Stored | None = Field(default=None, description="Template the request is issued under")
+    endpoint: _Stored | None = Field(default=None, description="Name of the only endpoint it is good for")
+    label: Annotated[_Stored, Field(max_length=200)] = ""
     password: Annotated[Secret, Field(min_length=1, max_length=255)] | None = Field(
         default=None, description="The password itself; none: a random one"
     )
@@ -91,7 +110,7 @@ class CertificateOrder(ApiModel):
     template: Annotated[str, Field(min_length=1, max_length=64)] = Field(
         default="SCEP-Client-Auth", description="Template it is issued under"
     )
-    requester: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+    requester: Annotated[_Stored, Field(min_length=1, max_length=200)] = Field(
         default="Authenticated Users", description="Principal whose Enroll permission counts"
     )
 
@@ -142,7 +161,7 @@ class CrlOrder(ApiModel):
 class DenialOrder(ApiModel):
     """A denial of a request."""
 
-    message: Annotated[str, Field(min_length=1, max_length=200)] = "Denied by administrator"
+    message: Annotated[_Stored, Field(min_length=1, max_length=200)] = "Denied by administrator"
 
 
 class ChallengeQuery(ApiModel):

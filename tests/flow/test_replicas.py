@@ -9,6 +9,7 @@ import pytest
 from flow.replicas import Replica, check_records, rows, two_replicas
 from flow.test_conversations import at_once
 from forge.bench import Log
+from forge.certificates import common_name
 from forge.keys import KeyPool
 from forge.reply import read_reply
 
@@ -43,6 +44,15 @@ def test_replicas_spend_a_challenge_once_and_repeat_no_number(pair: Pair, databa
     numbers = [number for (number,) in rows(database_url, "SELECT number FROM crls WHERE kind = 'base'")]
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
     assert len(numbers) >= len(publishing)
+
+
+def test_subject_with_a_nul_is_answered_and_not_the_databases_trouble(pair: Pair) -> None:
+    bench = pair[0].bench
+    requests = [bench.request(csr={"subject": common_name(text)}) for text in ("nul \0 within", "\0")]
+    answers = [one.send(bench) for one in requests]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert {read_reply(answer.body).status for answer in answers} <= {"0", "2"}
+    bench.demand_alive()
 
 
 def test_what_one_replica_answered_the_other_answers_again(pair: Pair) -> None:

@@ -205,6 +205,8 @@ def test_refuses_to_make_an_unusable_challenge(
         book.new(transaction, validity=HOUR, password="")
     with pytest.raises(ValueError, match="0 octets"):
         book.new(transaction, validity=HOUR, length=0)
+    with pytest.raises(ValueError, match="label of a challenge holds the character NUL"):
+        book.new(transaction, validity=HOUR, label="a\0b")
     with pytest.raises(ValueError, match="digest key has 15 octets"):
         new_book(clock, key=b"1" * 15)
 

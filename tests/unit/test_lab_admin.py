@@ -12,12 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from pydantic import ValidationError
 
 from ca.pkcs10 import parse_request
 from ca.records import CertificateStatus, RequestStatus
 from lab import ScepLab
 from lab.admin import Desk, DeskRefused, DeskUnavailable, Invalid, NotFound
-from lab.admin.models import CertificateQuery, ChallengeOrder, DenialOrder, RevocationOrder
+from lab.admin.models import CertificateOrder, CertificateQuery, ChallengeOrder, DenialOrder, RevocationOrder
 from lab.admin.remote import RemoteDesk
 
 KEY = rsa.generate_private_key(65537, 2048)
@@ -108,6 +109,21 @@ def test_refuses_a_challenge_that_could_never_be_used(desk: Desk, order: dict[st
     with pytest.raises(Invalid, match=says):
         desk.new_challenge(ChallengeOrder.model_validate(order))
     assert not desk.challenges()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda text: ChallengeOrder(label=text),
+        lambda text: ChallengeOrder(subject=text),
+        lambda text: CertificateOrder(csr="", requester=text),
+        lambda text: DenialOrder(message=text),
+    ],
+)
+def test_refuses_a_text_that_not_every_database_can_hold(make: Callable[[str], object]) -> None:
+    make("a b")
+    with pytest.raises(ValidationError, match="character NUL"):
+        make("a\0b")
 
 
 @pytest.mark.parametrize(
