@@ -14,6 +14,8 @@ import pytest
 from ca_world import NOW, HandClock, ca_world, openssl, openssl_verify, ready_keys
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
+from pydantic import SecretStr
+from store_samples import new_challenge
 
 from ca import oids
 from ca.ceremony import hold_ceremony
@@ -367,3 +369,30 @@ def test_root_opens_with_its_own_passphrase_only(tmp_path: Path) -> None:
         world.folder.root_index.write_text("{}")
         with pytest.raises(PkiUnreadable, match="index"):
             OfflineRoot.open(world.folder, world.settings, clock=world.clock).sign_crl()
+
+
+def test_ceremony_remembers_in_the_database_that_the_settings_name(tmp_path: Path, database_url: str) -> None:
+    settings = PkiSettings(database_url=SecretStr(database_url))
+    folder = PkiFolder(tmp_path / "pki")
+    hold(folder, settings)
+    assert not folder.store.exists()
+    store = open_store(folder, settings)
+    with store.reading() as transaction:
+        assert len(transaction.find_certificates(CertificateFilter(), now=NOW)) == 2
+    store.close()
+
+
+def test_ceremony_is_not_held_over_the_records_of_another_pki(tmp_path: Path, database_url: str) -> None:
+    settings = PkiSettings(database_url=SecretStr(database_url))
+    first = PkiFolder(tmp_path / "first")
+    hold(first, settings)
+    hold(PkiFolder(tmp_path / "second"), settings)  # nothing has been done with the first: nothing is lost
+    store = open_store(first, settings)
+    with store.transaction() as transaction:
+        transaction.add_challenge(new_challenge("a"))
+    before = store.contents()
+    with pytest.raises(PkiExists, match="records of a PKI whose keys are not in this folder"):
+        hold(PkiFolder(tmp_path / "third"), settings)
+    assert store.contents() == before
+    store.close()
+    assert not PkiFolder(tmp_path / "third").settle()
