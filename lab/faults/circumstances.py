@@ -43,8 +43,8 @@ class Circumstances:
     ``operation`` is RFC 8894's name at the SCEP listener; at the PKI listener ``CRL``, ``DeltaCRL``, ``AIA``
     or ``OCSP``. ``path`` is without a leading ``/fault/<id>``. ``message_type`` is RFC 8894's name.
     ``unavailable`` is the answer, status and text, where a fault was to be applied and cannot be had.
-    ``csr`` is the PKCS#10 that is asked with, ``finish`` what a fault that has the request refused does to the
-    reply before it is signed.
+    ``csr`` is the PKCS#10 that is asked with, ``finish`` what a fault that has the request refused does to
+    the reply before it is signed.
     """
 
     listener: ListenerName

@@ -34,7 +34,7 @@ def keys_of(primes: list[int]) -> Iterator[rsa.RSAPrivateKey]:
     """Yield a key for each pair of primes."""
     for place, p in enumerate(primes):
         for q in primes[:place]:
-            yield _key(max(p, q), min(p, q))  # the greater first: strongSwan 5.9.8 errs now and then otherwise
+            yield _key(max(p, q), min(p, q))  # or strongSwan 5.9.8 errs now and then
 
 
 def _key(p: int, q: int) -> rsa.RSAPrivateKey:
