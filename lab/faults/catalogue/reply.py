@@ -308,7 +308,7 @@ def _within(amount: int, limit: int) -> int:
     client_must=ClientMust.REJECT,
 )
 def stale_reply(
-    draft: ReplyDraft, tools: Tools, *, minutes: int = 60, same_client: bool = False
+    draft: ReplyDraft, tools: Tools, *, minutes: int = 10, same_client: bool = False
 ) -> ReplyDraft:
     """The reply is an older one, to the request of another transaction.
 
