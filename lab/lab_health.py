@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 class LabHealth:
     """Everything a running lab says of how it is. ``publisher`` returns how publication goes.
 
+    ``user_agent`` is the name that what looks goes by when it fetches over HTTP.
+
     What looks is loaded when somebody first wants to know: it takes long.
     """
 
-    def __init__(self, world: World, publisher: Callable[[], PublisherState]) -> None:
+    def __init__(self, world: World, publisher: Callable[[], PublisherState], *, user_agent: str) -> None:
         self._world = world
+        self._user_agent = user_agent
         self._publisher = publisher
         self._making = threading.RLock()
         self._made: HealthService | None = None
@@ -47,6 +50,7 @@ class LabHealth:
     @property
     def _service(self) -> HealthService:
         from .health.watch import HealthService
+        from .trust import HttpUrlFetcher
 
         with self._making:
             if self._made is None:
@@ -57,6 +61,7 @@ class LabHealth:
                     entropy=world.entropy,
                     publisher=self._publisher,
                     store=world.store,
+                    make_fetcher=lambda: HttpUrlFetcher(user_agent=self._user_agent),
                 )
             return self._made
 

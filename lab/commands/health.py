@@ -77,7 +77,7 @@ def _of_folder(data_dir: Path, url: str | None) -> HealthReport:
     from lab.trust import HttpUrlFetcher, UnreadableCertificate, UrlFetcher
     from lab.trust.fetch import RedirectedFetcher
 
-    fetcher: UrlFetcher = HttpUrlFetcher()
+    fetcher: UrlFetcher = HttpUrlFetcher(user_agent="ndes-lab health")
     if url is not None:
         fetcher = RedirectedFetcher(fetcher, url)
     try:

@@ -4,6 +4,9 @@ Lives here: what is kept of an exchange (`entry`), without which secrets (`secre
 and in files (`folder`), how it is written down (`records`), explained (`trees`), compared (`difference`),
 sent again (`replay`) and handed on (`export`). Does not live here: the management API and the command
 line over it, and anything that answers a request.
+
+A lab that looks at its own health asks its own listeners. `RunningLab` knows those exchanges by a
+User-Agent that no client knows, and keeps them out: the journal has what others asked.
 """
 
 from .entry import EntryVerdict, IssuedCertificate, JournalEntry

@@ -57,16 +57,21 @@ class Retrieval:
 
 
 class HttpUrlFetcher:
-    """Fetches over HTTP. Windows gives each retrieval 15 seconds (CryptRetrieveObjectByUrl)."""
+    """Fetches over HTTP. Windows gives each retrieval 15 seconds (CryptRetrieveObjectByUrl).
+
+    ``user_agent`` is the name it goes by; None: it gives none.
+    """
 
     def __init__(
         self,
         *,
         limits: HttpLimits = HttpLimits(timeout=timedelta(seconds=15), size=256 * 1024 * 1024),  # noqa: B008
         tls: ssl.SSLContext | None = None,
+        user_agent: str | None = None,
     ) -> None:
         self._limits = limits
         self._tls = tls
+        self._name = {} if user_agent is None else {"User-Agent": user_agent}
         self._known: dict[tuple[str, bytes | None], Fetched] = {}
 
     def fetch(self, url: str) -> Fetched:
@@ -83,7 +88,8 @@ class HttpUrlFetcher:
         return self._known[url, body]
 
     def _ask(self, url: str, body: bytes | None, media_type: str) -> Fetched:
-        method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": media_type})
+        method, more = ("GET", {}) if body is None else ("POST", {"Content-Type": media_type})
+        headers = {**self._name, **more}
         try:
             reply = http_exchange(method, url, body=body, headers=headers, limits=self._limits, tls=self._tls)
         except HttpFailure as error:

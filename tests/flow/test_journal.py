@@ -175,6 +175,30 @@ def test_the_management_listener_is_not_recorded(scep_lab: ScepLab, desk: Remote
     assert len(scep_lab.journal) == 0
 
 
+def test_a_lab_that_looks_at_its_own_health_leaves_no_entry(scep_lab: ScepLab, desk: RemoteDesk) -> None:
+    done = CliRunner().invoke(main, ["health", "--admin-url", scep_lab.admin_url])
+    assert done.exit_code == 0
+    assert desk.health().rows
+    assert list(scep_lab.journal) == []
+
+
+def test_a_lab_that_is_watched_has_an_empty_journal_after_the_watch_has_looked() -> None:
+    with ScepLab({"alerts": {"check_seconds": 86400}}) as scep_lab:
+        watch = scep_lab._lab.health._watch
+        assert watch is not None
+        watch.look()
+        assert list(scep_lab.journal) == []
+
+
+def test_no_client_gets_out_of_the_journal_by_the_name_of_the_health_watch(scep_lab: ScepLab) -> None:
+    name = {"User-Agent": "ndes-lab health"}
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{scep_lab.scep_url}?operation=GetCACaps", headers=name)
+    ):
+        pass
+    assert [entry.operation for entry in scep_lab.journal] == ["GetCACaps"]
+
+
 def test_many_clients_at_once_leave_an_entry_each(scep_lab: ScepLab) -> None:
     url = f"{scep_lab.scep_url}?operation=GetCACaps&n="
     with ThreadPoolExecutor(max_workers=8) as pool:
