@@ -1,6 +1,7 @@
 """The management listener's web application. It is its own, never mounted on the product's.
 
-Where a token is set every path but the two health probes wants it. Where none is set the listener
+Where a token is set every path wants it but the two health probes and the documentation, which a
+browser asks for and which says nothing of this lab but its version. Where none is set the listener
 is on loopback, and a request must name a loopback host, so that no web page can reach it by a name
 that resolves to 127.0.0.1; and what a page of another origin sends is refused, with or without a body.
 """

@@ -26,7 +26,8 @@ _DESCRIPTION: Final = """Everything a running lab can be asked and told, except 
 
 Bodies and answers are JSON; instants are ISO 8601 with a time zone, serial numbers and thumbprints
 lower-case hex. What is not known is refused, in bodies as in queries. Where the lab has a token, every
-operation but the two health probes wants it (RFC 6750 2.1); where it has none, only loopback gets in."""
+operation but the two health probes and this description wants it (RFC 6750 2.1); where it has none, only
+loopback gets in."""
 _REFUSED: Final = {
     400: "What was asked makes no sense.",
     401: "A bearer token is needed, and was not given or is another.",

@@ -241,7 +241,9 @@ PATHS = ["/version", "/roots/0", "/intermediates/0", "/api/v1/challenges", "/api
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("given", [None, "", "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xe4"])
-def test_a_token_is_wanted_for_everything_but_health(scep_lab: ScepLab, path: str, given: str | None) -> None:
+def test_a_token_is_wanted_for_everything_but_probes_and_documentation(
+    scep_lab: ScepLab, path: str, given: str | None
+) -> None:
     headers = {} if given is None else {"Authorization": given}
     reply = management(scep_lab, token=TOKEN).get(path, headers=headers)
     assert reply.status_code == 401

@@ -25,6 +25,7 @@ from lab.admin.operation import AdminContext, Operation, Resource
 
 TOKEN = "0123456789abcdef"
 LOOPBACK = "127.0.0.1:8082"
+OPEN = {"/health/live", "/health/ready", "/docs", "/openapi.json"}
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 takes_body = pytest.mark.parametrize(
     "operation", [one for one in OPERATIONS if one.shape.body], ids=lambda operation: operation.name
@@ -83,8 +84,9 @@ def test_without_its_token_nobody_outside_gets_in(
 ) -> None:
     before = state(scep_lab)
     reply = send(guarded, example_call(operation))
-    if operation.path in ("/health/live", "/health/ready"):
-        assert reply.json == {"status": "ok"}
+    if operation.path in OPEN:
+        assert reply.status_code == 200
+        assert TOKEN not in reply.text
         return
     assert reply.status_code == 401
     assert reply.headers["WWW-Authenticate"].startswith("Bearer")
@@ -117,6 +119,15 @@ def test_the_token_opens_every_reading_operation(
     call = example_call(operation, **there(scep_lab))
     reply = send(guarded, call, Authorization=f"Bearer {TOKEN}")
     assert reply.status_code == operation.status, reply.text
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_a_browser_opens_the_documentation_without_the_token_and_reads_how_it_is_sent(
+    path: str, guarded: FlaskClient
+) -> None:
+    reply = guarded.get(path, headers={"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Site": "none"})
+    assert reply.status_code == 200
+    assert "bearer" in reply.text.lower()
 
 
 def state(scep_lab: ScepLab) -> tuple[object, ...]:
@@ -274,7 +285,7 @@ def test_the_document_says_which_operations_want_the_token() -> None:
         if described.get("security") == []
     }
     assert document["security"] == [{"bearer": []}]
-    assert free == {"/health/live", "/health/ready"}
+    assert free == OPEN
     assert openapi_document(version="1", with_token=False)["security"] == []
 
 
