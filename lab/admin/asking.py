@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from .desk import DeskError, DeskRefused, DeskUnavailable, Invalid, NotFound
+from .desk import DeskError, DeskRefused, DeskUnavailable, Invalid, NobodyThere, NotFound
 from .operation import Otherwise
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class HttpAsk:
                 response = connection.getresponse()
                 return response.status, response.read()
             except (OSError, http.client.HTTPException) as error:
-                raise DeskUnavailable(
+                raise NobodyThere(
                     f"no lab answers at {self.url} ({error}); start one with `ndes-lab up`, or name one "
                     "with --ready-file, --admin-url or --data-dir"
                 ) from error

@@ -71,6 +71,10 @@ class DeskUnavailable(DeskError):
     status = 503
 
 
+class NobodyThere(DeskUnavailable):
+    """Nothing answers where the desk should be."""
+
+
 class Desk(Protocol):
     """The desk; every method raises leaves of `DeskError`.
 

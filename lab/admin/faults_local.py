@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.faults.engine import path_of
 from lab.faults.registry import UnknownFault, catalogue, find
 from lab.faults.values import Doorway
 from lab.listeners import ListenerError
@@ -23,12 +24,8 @@ if TYPE_CHECKING:
     from .controls import Controls
 
 
-class LocalFaultDesk:
-    """Works on a running lab directly; without ``controls`` none runs, and there is only the catalogue."""
-
-    def __init__(self, world: World, controls: Controls | None) -> None:
-        self._world = world
-        self._controls = controls
+class CatalogueFaults:
+    """The catalogue where no lab runs; URLs are paths at the SCEP listener of any."""
 
     def catalogue(self, seam: Seam | None = None) -> Sequence[FaultView]:
         """Return all faults, or those of a seam."""
@@ -42,6 +39,20 @@ class LocalFaultDesk:
         except UnknownFault as error:
             raise NotFound(str(error)) from error
         return FaultView.of(found, self._url(found))
+
+    def _url(self, fault: Fault) -> str | None:
+        return None if fault.takes is Doorway else path_of(fault.id, "/scep")
+
+    def _listed_url(self, fault: Fault) -> str | None:
+        return self._url(fault)
+
+
+class LocalFaultDesk(CatalogueFaults):
+    """Works on a running lab directly; without ``controls`` none runs, and there is only the catalogue."""
+
+    def __init__(self, world: World, controls: Controls | None) -> None:
+        self._world = world
+        self._controls = controls
 
     def rules(self) -> Sequence[RuleView]:
         """Return the rules, oldest first."""

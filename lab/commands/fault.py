@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ._desk import at_the_desk, several_times_at_the_desk
+from ._desk import at_the_desk
 from ._output import json_option, print_fields, print_json, print_models, print_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lab.admin import Desk
     from lab.admin.faults import FaultView
     from lab.faults.rules import RuleOrder, RuleView
 
 _NOTHING = "-"
+_Found = TypeVar("_Found")
 
 
 @click.group()
@@ -34,16 +35,21 @@ def fault() -> None:
 @json_option
 @at_the_desk
 def list_(desk: Desk, seam: str | None, only_rules: bool, as_json: bool) -> None:
-    """List the faults there are by seam, outermost first, with what a client must do about each."""
+    """List the faults there are by seam, outermost first, with what a client must do about each.
+
+    Where no lab runs and none is named, the faults of this installation are listed.
+    """
     if only_rules:
         _print_rules(desk.faults.rules(), as_json)
         return
+    from lab.admin.faults_local import CatalogueFaults
     from lab.faults.registry import Seam
 
     known = [each.value for each in Seam]
     if seam is not None and seam not in known:
         raise click.UsageError(f"there is no seam {seam!r}; known: {', '.join(known)}")
-    found = desk.faults.catalogue(None if seam is None else Seam(seam))
+    wanted = None if seam is None else Seam(seam)
+    found = _known(lambda: desk.faults.catalogue(wanted), lambda: CatalogueFaults().catalogue(wanted))
     if as_json:
         print_models(found)
         return
@@ -60,8 +66,13 @@ def list_(desk: Desk, seam: str | None, only_rules: bool, as_json: bool) -> None
 @json_option
 @at_the_desk
 def show(desk: Desk, fault_id: str, as_json: bool) -> None:
-    """Show one fault, with the URL where it is always met."""
-    found = desk.faults.show(fault_id)
+    """Show one fault, with the URL where it is always met.
+
+    Where no lab runs and none is named, that is the path at the SCEP listener of any lab.
+    """
+    from lab.admin.faults_local import CatalogueFaults
+
+    found = _known(lambda: desk.faults.show(fault_id), lambda: CatalogueFaults().show(fault_id))
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
@@ -94,7 +105,7 @@ def show(desk: Desk, fault_id: str, as_json: bool) -> None:
 )
 @click.option("--label", default="", help="A word for people.")
 @json_option
-@several_times_at_the_desk
+@at_the_desk
 def set_(
     desk: Desk,
     fault_id: str | None,
@@ -149,6 +160,19 @@ def clear(desk: Desk, rule_id: int | None, as_json: bool) -> None:
         click.echo("1 rule is removed." if removed == 1 else f"{removed} rules are removed.")
 
 
+def _known(of_lab: Callable[[], _Found], of_all: Callable[[], _Found]) -> _Found:
+    """Return what a lab says of the catalogue, or what holds for all where none runs and none was named."""
+    from lab.admin.desk import NobodyThere
+
+    try:
+        return of_lab()
+    except NobodyThere:
+        given = click.get_current_context().params
+        if given["ready_file"] is not None or given["admin_url"] is not None:
+            raise
+        return of_all()
+
+
 def _turns(sequence: str | None) -> tuple[str | None, ...]:
     if sequence is None:
         return ()
@@ -181,7 +205,6 @@ def _order(wanted: dict[str, Any]) -> RuleOrder:
 
 
 def _fields(found: FaultView) -> list[tuple[str, object]]:
-    parameters = ", ".join(f"{name}={value}" for name, value in found.parameters.items())
     return [
         ("Fault", found.id),
         ("A client", found.client_must.value),
@@ -189,9 +212,13 @@ def _fields(found: FaultView) -> list[tuple[str, object]]:
         ("Windows shows", found.symptom),
         ("Met on", found.step.value),
         ("Applied to", ", ".join(found.operations) if found.operations else "wherever it can be"),
-        ("Parameters", parameters or None),
+        ("Parameters", _named_values(found.parameters)),
         ("Always met at", found.url),
     ]
+
+
+def _named_values(values: Mapping[str, object]) -> str | None:
+    return ", ".join(f"{name}={value}" for name, value in values.items()) or None
 
 
 def _print_rules(rules: Sequence[RuleView], as_json: bool) -> None:
@@ -199,15 +226,18 @@ def _print_rules(rules: Sequence[RuleView], as_json: bool) -> None:
         print_models(rules)
         return
     print_rows(
-        ("RULE", "FAULTS", "MATCH", "HITS", "LEFT", "CHANCE", "LABEL"),
+        ("RULE", "FAULTS", "MATCH", "AFTER", "TIMES", "CHANCE", "PARAMETERS", "HITS", "LEFT", "LABEL"),
         (
             (
                 one.id,
                 ", ".join(each or _NOTHING for each in one.faults),
-                ", ".join(f"{k}={v}" for k, v in one.match.model_dump(exclude_none=True).items()) or None,
+                _named_values(one.match.model_dump(exclude_none=True)),
+                one.after or None,
+                one.times,
+                None if one.chance is None else f"{one.chance:g}, seed {one.seed}",
+                _named_values(one.parameters),
                 one.hits,
                 one.left,
-                None if one.chance is None else f"{one.chance:g}, seed {one.seed}",
                 one.label or None,
             )
             for one in rules

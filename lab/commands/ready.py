@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shlex
 import sys
 import time
 from contextlib import closing
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from ._desk import with_lab_options
+from ._desk import curl_option, with_lab_options
 from ._settings import config_option, load
 
 _PAUSE_SECONDS = 0.1
@@ -34,7 +35,10 @@ _PATH = "/health/ready"
     metavar="SECONDS",
     help="Ask again until it is ready, so long at most; the ready file may be yet to come.",
 )
-def ready(ready_file: Path | None, admin_url: str | None, config: Path | None, wait: float) -> None:
+@curl_option
+def ready(
+    ready_file: Path | None, admin_url: str | None, config: Path | None, wait: float, curl: bool
+) -> None:
     """Tell whether a running lab can work, by GET /health/ready; no token is needed.
 
     Exit status: 0 ready, 1 not ready or nobody answers, 2 could not run.
@@ -44,6 +48,9 @@ def ready(ready_file: Path | None, admin_url: str | None, config: Path | None, w
     if _is_typed("admin_url"):
         ready_file = None  # which the environment names
     url = admin_url or ("" if ready_file else _default_url(config))
+    if curl:
+        _print_curl(url if ready_file is None else _told_in(ready_file), wait)
+        return
     end = time.monotonic() + wait
     while refusal := _look(ready_file, url):
         if time.monotonic() >= end:
@@ -58,12 +65,26 @@ def _look(ready_file: Path | None, url: str) -> str:
     if ready_file is None:
         return _ask(url)
     try:
-        told = json.loads(ready_file.read_text())["admin_url"]
+        return _ask(_told_in(ready_file))
     except FileNotFoundError:
         return f"there is no {ready_file} yet"
+
+
+def _told_in(ready_file: Path) -> str:
+    """Return the URL of the management listener; raises FileNotFoundError."""
+    try:
+        return str(json.loads(ready_file.read_text())["admin_url"])
     except (ValueError, KeyError, TypeError) as error:
         raise click.UsageError(f"{ready_file} is no ready file of a lab") from error
-    return _ask(str(told))
+
+
+def _print_curl(url: str, wait: float) -> None:
+    from lab.admin.asking import Call
+    from lab.admin.curl import curl_line
+
+    if wait:
+        raise click.UsageError("--curl shows one call; --wait repeats it until the lab is ready")
+    click.echo(curl_line(Call(method="GET", target=_PATH, body=None), shlex.quote(url.rstrip("/"))))
 
 
 def _ask(url: str) -> str:

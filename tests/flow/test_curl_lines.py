@@ -66,7 +66,6 @@ def prints_curl(command: click.Command) -> bool:
 
 
 NO_CALL = {("journal", "replay")}  # what it is about is sent to another server
-PROBING = {("ready",)}  # asks whether a lab is there, again and again
 COMMANDS = [path for path, command in leaves(main) if prints_curl(command) and path not in NO_CALL]
 
 
@@ -122,6 +121,7 @@ class Stand:
                 "--key",
                 str(self.folder / "s.key"),
             ],
+            "ready": [],
             "request approve": ["1"],
             "request deny": ["1", "--message", "it's not ours"],
             "request list": ["--status", "pending"],
@@ -191,7 +191,7 @@ def changes_nothing(stand: Stand) -> tuple[object, ...]:
 def test_whatever_works_at_a_running_lab_can_print_its_calls() -> None:
     for path, command in leaves(main):
         names = {option for parameter in command.params for option in parameter.opts}
-        assert path in PROBING or ("--admin-url" in names) == ("--curl" in names), path
+        assert ("--admin-url" in names) == ("--curl" in names), path
 
 
 REFUSED = {"ra replace": "not that of the certificate"}  # the two files do not belong together
@@ -228,6 +228,11 @@ def exchange(stand: Stand) -> None:
 def test_a_password_comes_from_its_file_when_the_line_is_run(stand: Stand) -> None:
     done = stand.shell(stand.lines("challenge", "new", *stand.words(("challenge", "new"))))
     assert json.loads(done.stdout)["password"] == PASSWORD
+
+
+def test_a_fault_is_set_by_one_call(stand: Stand) -> None:
+    (line,) = stand.lines("fault", "set", *stand.words(("fault", "set"))).splitlines()
+    assert "-X POST" in line
 
 
 def test_every_call_of_a_command_is_printed(stand: Stand) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -19,6 +20,8 @@ from ca.records import RevocationReason
 from lab import ScepLab
 from lab.admin.models import REASONS, ReasonName
 from lab.commands import main
+from lab.faults.registry import catalogue
+from lab.faults.values import Doorway
 
 RESET = "wire::reset-within-headers"
 
@@ -93,6 +96,47 @@ def test_a_fault_is_shown_with_the_url_where_it_is_met(scep_lab: ScepLab) -> Non
     assert "RFC 9112 9.6" in text
 
 
+def silent_port() -> str:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return str(unused.getsockname()[1])
+
+
+def test_without_a_lab_the_catalogue_is_still_told() -> None:
+    nobody = {"NDES_LAB_ADMIN__PORT": silent_port()}
+    listed = CliRunner().invoke(main, ["fault", "list", "--json"], env=nobody)
+    found = {one["id"]: one["url"] for one in json.loads(told(listed))}
+    assert found.keys() == catalogue().keys()
+    assert found[RESET] == f"/fault/{RESET}/scep"
+    assert found["wire::connection-refused"] is None
+    shown = told(CliRunner().invoke(main, ["fault", "show", RESET], env=nobody))
+    assert f"/fault/{RESET}/scep\n" in shown
+    unknown = CliRunner().invoke(main, ["fault", "show", "wire::nope"], env=nobody)
+    assert (unknown.exit_code, "there is no fault 'wire::nope'" in unknown.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words", [["list", "--admin-url"], ["show", RESET, "--admin-url"]], ids=["list", "show"]
+)
+def test_a_lab_that_is_named_and_silent_is_told(words: list[str]) -> None:
+    done = CliRunner().invoke(main, ["fault", *words, f"http://127.0.0.1:{silent_port()}"])
+    assert (done.exit_code, "no lab answers at" in done.stderr) == (2, True)
+
+
+def test_rules_need_a_lab() -> None:
+    nobody = {"NDES_LAB_ADMIN__PORT": silent_port()}
+    done = CliRunner().invoke(main, ["fault", "list", "--rules"], env=nobody)
+    assert (done.exit_code, "no lab answers at" in done.stderr) == (2, True)
+
+
+def test_parameters_of_a_rule_are_shown(scep_lab: ScepLab) -> None:
+    fault = next(one for one in catalogue().values() if one.parameters and one.takes is not Doorway)
+    name, value = next(iter(fault.parameters.items()))
+    done = run(scep_lab, "fault", "set", fault.id, "--parameter", f"{name}={value}")
+    columns, row = (line.split("\t") for line in told(done).splitlines())
+    assert dict(zip(columns, row, strict=True))["PARAMETERS"] == f"{name}={value}"
+
+
 def test_a_rule_is_set_listed_and_cleared(scep_lab: ScepLab) -> None:
     done = run(
         scep_lab, "fault", "set", RESET,
@@ -104,9 +148,12 @@ def test_a_rule_is_set_listed_and_cleared(scep_lab: ScepLab) -> None:
         "RULE": "1",
         "FAULTS": RESET,
         "MATCH": "operation=PKIOperation, message_type=PKCSReq",
+        "AFTER": "1",
+        "TIMES": "2",
+        "CHANCE": "0.5, seed 7",
+        "PARAMETERS": "-",
         "HITS": "0",
         "LEFT": "2",
-        "CHANCE": "0.5, seed 7",
         "LABEL": "first tries",
     }
     assert f"Always met at {scep_lab.scep_url.removesuffix('/scep')}/fault/{RESET}/scep" in done.stderr

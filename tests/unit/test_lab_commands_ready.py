@@ -84,6 +84,12 @@ def test_a_lab_whose_crl_has_run_out_is_not_and_says_so(
     assert (done.exit_code, done.stdout) == (1, "not ready: the CRL has run out\n")
 
 
+def test_waiting_cannot_be_shown_as_one_call(scep_lab: ScepLab) -> None:
+    done = ready("--admin-url", scep_lab.admin_url, "--curl", "--wait", "3")
+    assert done.exit_code == 2
+    assert "--curl shows one call" in done.stderr
+
+
 def test_where_nobody_answers_nothing_is_ready() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
