@@ -125,7 +125,7 @@ def _named(names: Iterable[str] | None) -> list[Scenario]:
         if name not in known:
             near = get_close_matches(name, known, n=3, cutoff=0.4)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise click.UsageError(f"there is no scenario {name!r}{hint} `ndes-lab scenario list` has all")
+            raise click.UsageError(f"there is no scenario {name!r}{hint}; `ndes-lab scenario list` has all")
         chosen.append(known[name])
     return chosen
 

@@ -80,7 +80,18 @@ def explain(octets: bytes, keys: EnvelopeKeys = _NO_KEYS) -> list[Node]:
         return explain(octets[message.end() :], keys)
     if _HEX.fullmatch(octets):
         return [_of_ber(_from_hex(octets), keys)]
-    return [_of_ber(_from_base64(octets), keys)]
+    return [_of_text(octets, keys)]
+
+
+def _of_text(text: bytes, keys: EnvelopeKeys) -> Node:
+    """Explain what nothing says the form of: Base64, if it is anything."""
+    octets = _from_base64(text)
+    try:
+        return _of_ber(octets, keys)
+    except NotUnderstood as error:
+        raise NotUnderstood(
+            f"the text {text[:24].decode()!r}, {len(text)} octets, was taken for Base64: {error}"
+        ) from error
 
 
 def _each(parts: list[_Part], explain_one: Callable[[_Part], Node]) -> list[Node]:

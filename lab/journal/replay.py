@@ -27,6 +27,7 @@ _NOT_SENT: Final = frozenset({"host", "content-length", "connection", "keep-aliv
 _OF_THE_SERVER: Final = frozenset({"connection", "date", "keep-alive", "server", "transfer-encoding"})
 _FAULT: Final = re.compile(r"^/fault/[^/]+", re.IGNORECASE)
 _SCEP_TAIL: Final = re.compile(r"(?:/cgi-bin)?/pkiclient\.exe$", re.IGNORECASE)
+_CREDENTIALS: Final = re.compile(r"(?<=/)[^/?#]*@|^[^/?#]*@")
 _OCSP_TAIL: Final = re.compile(r"(?<=/ocsp)/.+$", re.IGNORECASE)
 
 
@@ -89,7 +90,9 @@ def target_url(entry: JournalEntry, url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise CannotReplay(f"{url!r} is no http or https URL")
+        raise CannotReplay(f"{_without_credentials(url)!r} is no http or https URL")
+    if "@" in parts.netloc:
+        raise CannotReplay(f"{_without_credentials(url)!r} is given with user or password; none are sent")
     if parts.query:
         raise CannotReplay(f"{url!r} has a query; the recorded one is sent, so give the URL without")
     recorded, _, query = _FAULT.sub("", entry.request.target).partition("?")
@@ -112,6 +115,10 @@ def differences(
     """
     before = (_http(entry.answer), *entry_trees(entry.without_secrets(), keys).answer)
     return compare(before, (_http(done.answer), *answer_trees(done.answer.body, keys)), everything=everything)
+
+
+def _without_credentials(url: str) -> str:
+    return _CREDENTIALS.sub("...@", url)
 
 
 def _http(answer: RecordedAnswer) -> Node:

@@ -271,6 +271,36 @@ def test_the_desk_over_http_tells_what_the_one_in_process_tells(scep_lab: ScepLa
     assert desk.journal.entry(3, EntryQuery(secrets=True)).entry() == scep_lab.journal[2]
 
 
+def test_the_newest_entry_is_shown_by_the_word_last(scep_lab: ScepLab) -> None:
+    url = f"{scep_lab.admin_url}/api/v1/journal/last"
+    with pytest.raises(urllib.error.HTTPError) as empty:
+        urllib.request.urlopen(url)
+    assert empty.value.code == 404
+    assert json.load(empty.value)["error"]["message"] == "the journal is empty"
+    refused(scep_lab)
+    with urllib.request.urlopen(url) as answer:
+        assert json.load(answer)["number"] == len(scep_lab.journal) > 1
+    with pytest.raises(urllib.error.HTTPError) as wrong:
+        urllib.request.urlopen(url.replace("last", "first"))
+    assert "number: expected the number of an entry" in json.load(wrong.value)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:hunter2@127.0.0.1:9/scep",
+        "ftp://user:hunter2@127.0.0.1",
+        "http:/u:hunter2@h",
+        "u:hunter2@h",
+    ],
+)
+def test_replay_does_not_tell_the_password_in_a_url(good_and_bad: ScepLab, url: str) -> None:
+    done = run(good_and_bad, "replay", "3", url)
+    assert done.exit_code == 2
+    assert "hunter2" not in done.output
+    assert "user or password" in done.stderr or "no http or https URL" in done.stderr
+
+
 def test_pages_lead_to_one_another(scep_lab: ScepLab, desk: RemoteDesk) -> None:
     enrol(scep_lab)
     enrol(scep_lab)
