@@ -37,8 +37,8 @@ class CommandModules(click.Group):
         """Run, turning what a user can put right into one sentence and exit status 2."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click ends quietly where nobody reads on, as head does
         except users_mistakes() as error:
             raise CannotRun(error) from error
 

@@ -54,6 +54,20 @@ def test_challenge_new_prints_the_challenge_and_nothing_else(pki: Path) -> None:
     assert done.stdout.endswith("\n")
 
 
+@pytest.mark.parametrize("words", [["fault", "list"], ["config", "show"], ["scenario", "list", "--json"]])
+def test_who_reads_no_further_is_told_nothing(words: list[str]) -> None:
+    environment = {**os.environ, "NDES_LAB_ADMIN__PORT": "1"}
+    with subprocess.Popen(
+        [NDES_LAB, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdout.close()
+        told = command.stderr.read()
+        assert command.wait(DEADLINE) == 1
+    assert told == b""
+
+
 def test_challenges_are_listed_without_passwords_and_revoked(pki: Path) -> None:
     password = run("challenge", "new", "--data-dir", pki, "--label", "mine", "--minutes", "5").stdout.strip()
     listed = run("challenge", "list", "--data-dir", pki)

@@ -316,10 +316,7 @@ def test_show_prints_the_document() -> None:
     ("arguments", "complaint"),
     [
         (("show", "crl-mising"), "there is no scenario 'crl-mising'; did you mean crl-missing"),
-        (
-            ("run", "no-such-thing-at-all"),
-            "no scenario 'no-such-thing-at-all'; `ndes-lab scenario list` has all",
-        ),
+        (("run", "zzzz"), "there is no scenario 'zzzz'; `ndes-lab scenario list` has all"),
         (("run",), "name the scenarios to run, or give --all"),
         (("run", "--all", "crl-missing"), "name the scenarios to run, or give --all"),
         (("run", "crl-missing", "--junit", "/no/such/folder/file.xml"), "No such file"),
