@@ -7,6 +7,7 @@ under /run/secrets. Nothing here reads the environment itself.
 from __future__ import annotations
 
 import json
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "NDES_LAB_"
 _FILE = "_file"
+_NEAR = 0.93  # one or two wrong letters, the prefix counted
 
 
 class BadVariable(Exception):
@@ -65,6 +67,37 @@ def read_secret_files(model: type[BaseModel], environment: Mapping[str, str]) ->
             raise BadVariable(f"{name} and {plain[secret]} are both set; one is enough")
         _put(values, secret, _only_line(name, Path(environment[name])), name)
     return values
+
+
+def misspelt_variables(
+    model: type[BaseModel], environment: Mapping[str, str], others: Sequence[str]
+) -> dict[str, str]:
+    """Return the variables that nothing reads and that look like one that is read, each with that one.
+
+    A setting with one underscore where two belong is one, such as ``NDES_LAB_ADMIN_TOKEN``. ``others`` are
+    the variables that are read besides the settings.
+    """
+    known = {name.replace("_", ""): name for name in (*_all_variables(model), *others)}
+    found = {}
+    for name in environment:
+        told = name.upper()
+        if not told.startswith(ENVIRONMENT_PREFIX) or "__" in told or name in others:
+            continue
+        near = get_close_matches(told.replace("_", ""), known, n=1, cutoff=_NEAR)
+        if near:
+            found[name] = known[near[0]]
+    return found
+
+
+def _all_variables(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        here = (*path, name)
+        if is_model(field.annotation):
+            yield from _all_variables(field.annotation, here)
+        elif path:
+            yield variable_of(here)
+            if _is_secret(field.annotation):
+                yield variable_of(here, file=True)
 
 
 def variable_of(path: Sequence[str], *, file: bool = False) -> str:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from lab.settings import LoadedSettings
 
+COMMAND_VARIABLES = (
+    "NDES_LAB_CONFIG",
+    "NDES_LAB_READY_FILE",
+    "NDES_LAB_ADMIN_URL",
+)  # which stand for options
+
 config_option = click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -46,8 +52,11 @@ def load(config: Path | None, **flags: object) -> LoadedSettings:
     A flag is named ``section__key``; None is a flag that was not given.
     """
     from lab.logs import log_to
-    from lab.settings import load_settings
+    from lab.settings import LabSettings, load_settings
+    from lab.settings_environment import misspelt_variables
 
+    for name, meant in misspelt_variables(LabSettings, environment(), COMMAND_VARIABLES).items():
+        click.echo(f"Warning: {name} is not read; {meant} is", err=True)
     named = {name.replace("__", ".", 1): value for name, value in flags.items()}
     loaded = load_settings(named, environment(), config)
     server = loaded.settings.server

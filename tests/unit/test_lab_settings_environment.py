@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 from pydantic import BaseModel, SecretStr
 
+from lab.commands import main
+from lab.commands._settings import COMMAND_VARIABLES
 from lab.settings import LabSettings, UnusableSettings, effective_rows, load_settings
-from lab.settings_environment import is_model, variable_of
+from lab.settings_environment import is_model, misspelt_variables, variable_of
 
 SECRET = "[none of JSON] und Größe"
 PARTICULAR = {  # what else a secret must be like, and what goes with it
@@ -105,3 +109,60 @@ def test_says_what_is_wrong_with_a_file(
     with pytest.raises(UnusableSettings, match=says) as caught:
         load_settings({}, {name: value.format(file) for name, value in environment.items()}, None)
     assert "hunter" not in str(caught.value)
+
+
+# -- variables that nothing reads ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("NDES_LAB_ADMIN_TOKEN", "NDES_LAB_ADMIN__TOKEN"),
+        ("NDES_LAB_ADMIN_TOKEN_FILE", "NDES_LAB_ADMIN__TOKEN_FILE"),
+        ("NDES_LAB_SERVER_PKI_PORT", "NDES_LAB_SERVER__PKI_PORT"),
+        ("NDES_LAB_PKI_KEY_PASSPHRASE_FILE", "NDES_LAB_PKI__KEY_PASSPHRASE_FILE"),
+        ("NDES_LAB_ALERTS_MAIL_USERNAME", "NDES_LAB_ALERTS__MAIL__USERNAME"),
+        ("NDES_LAB_ADMINURL", "NDES_LAB_ADMIN_URL"),
+        ("NDES_LAB_READYFILE", "NDES_LAB_READY_FILE"),
+        ("ndes_lab_config", "NDES_LAB_CONFIG"),
+    ],
+)
+def test_a_variable_that_is_not_read_leads_to_the_one_that_is(given: str, meant: str) -> None:
+    assert misspelt_variables(LabSettings, {given: "x"}, COMMAND_VARIABLES) == {given: meant}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *COMMAND_VARIABLES,
+        "NDES_LAB_ADMIN__TOKEN",
+        "NDES_LAB_PUBLIC_HOST",
+        "NDES_LAB_BIND",
+        "NDES_LAB_URL",
+        "PATH",
+    ],
+)
+def test_variables_that_are_read_and_those_of_others_are_passed_over(name: str) -> None:
+    assert misspelt_variables(LabSettings, {name: "x"}, COMMAND_VARIABLES) == {}
+
+
+def test_the_command_line_warns_of_one_without_its_value() -> None:
+    environment = {"NDES_LAB_ADMIN_TOKEN": "canary-0123456789"}
+    done = CliRunner().invoke(main, ["config", "show"], env=environment)
+    assert done.exit_code == 0
+    assert done.stderr == "Warning: NDES_LAB_ADMIN_TOKEN is not read; NDES_LAB_ADMIN__TOKEN is\n"
+    assert "canary" not in done.stdout
+
+
+def test_every_variable_of_an_option_is_known_to_be_read() -> None:
+    assert set(variables_of_options(main)) == set(COMMAND_VARIABLES)
+
+
+def variables_of_options(command: click.Command) -> Iterator[str]:
+    yield from (str(parameter.envvar) for parameter in command.params if parameter.envvar)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from variables_of_options(found)
