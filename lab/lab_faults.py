@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from .faults.registry import find
+from .faults.registry import BadParameter, find
 from .faults.rules import Match, RuleOrder
+from .faults.values import Doorway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from .faults.engine import FaultEngine
-    from .faults.registry import ParameterValue
+    from .faults.registry import Fault, ParameterValue
     from .faults.rules import RuleView
 
 
@@ -87,14 +88,15 @@ class LabFaults:
 
         Raises:
             UnknownFault: there is no fault of this id; near ones are named.
-            BadParameter: the fault has no such parameter, or it takes no such value.
+            BadParameter: the fault has no such parameter, or it takes no such value; or no rule can be about
+                it, because it comes before HTTP and has a URL of its own.
             pydantic.ValidationError: anything else makes no sense.
 
         """
         named = [fault] if isinstance(fault, str) else list(fault)
         for one in named:
             if one is not None:
-                find(one).read_parameters(parameters)
+                _ruled(one).read_parameters(parameters)
         order = RuleOrder(
             fault=fault if isinstance(fault, str) else None,
             sequence=() if isinstance(fault, str) else tuple(fault),
@@ -129,3 +131,14 @@ class LabFaults:
 
         """
         return self._scep_url_of(fault_id, **parameters)
+
+
+def _ruled(fault_id: str) -> Fault:
+    """Return a fault that a rule can be about."""
+    found = find(fault_id)
+    if found.takes is Doorway:
+        raise BadParameter(
+            f"{found.id} comes before HTTP, where no rule chooses whom it meets; have the client use "
+            f"scep_lab.fault_url({found.id!r}), where it is always met"
+        )
+    return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ca.clock import SystemClock
 from ca.keys import KeysAhead
 
-from .settings import LabSettings
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class ScepLab:
         clock: the time that the lab goes by.
 
     Raises:
-        pydantic.ValidationError: a setting is unknown or bad.
+        UnusableSettings: a setting is unknown or bad; the text says what was found and what is known.
 
     """
 
@@ -64,7 +64,7 @@ class ScepLab:
         wanted = dict(settings or {})
         if profile is not None:
             wanted["scep"] = {**wanted.get("scep", {}), "profile": profile}
-        chosen = LabSettings.model_validate(wanted)
+        chosen = read_settings(wanted)
         self._settings = chosen.model_copy(
             update={
                 "server": chosen.server.model_copy(

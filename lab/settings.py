@@ -21,6 +21,7 @@ from scep_server.ndes.settings import NdesSettings
 from scep_server.settings import ScepSettings
 from scep_server.transport import DEFAULT_ENDPOINT
 
+from .admin.wording import finding
 from .faults.settings import FaultSettings
 from .health.settings import AlertSettings
 from .journal.settings import JournalSettings
@@ -228,11 +229,22 @@ def load_settings(
         _read_none(LabSettings, values)
         _merge(merged, values)
         origins |= {".".join(path): _origin(path, name) for path, _ in _leaves(values)}
-    try:
-        settings = LabSettings.model_validate(merged)
-    except ValidationError as error:
-        raise UnusableSettings(_complaint(error, origins)) from error
+    settings = read_settings(merged, origins)
     return LoadedSettings(settings=_with_database_url(_with_token(settings)), origins=origins)
+
+
+def read_settings(values: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> LabSettings:
+    """Return settings of their values by section; ``origins`` are where they came from, by dotted name.
+
+    Raises:
+        UnusableSettings: a setting is unknown or bad; the text names it, what was found and what is known.
+
+    """
+    try:
+        return LabSettings.model_validate(values)
+    except ValidationError as error:
+        complaint = _complaint(error, origins or {})
+    raise UnusableSettings(complaint)  # alone: pydantic's own account has the values, and links
 
 
 def effective_rows(loaded: LoadedSettings) -> list[SettingRow]:
@@ -350,27 +362,11 @@ def _origin(path: _Path, source: str) -> str:
 
 def _complaint(error: ValidationError, origins: Mapping[str, str]) -> str:
     lines = []
-    for problem in error.errors(include_url=False, include_input=False):
+    for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"])
-        said = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            said = f"no such setting; known: {', '.join(_known(problem['loc'][:-1]))}"
+        said = finding(problem, LabSettings, "setting")
         where = next(
             (origin for key, origin in origins.items() if key.startswith(name) or name.startswith(key)), ""
         )
         lines.append(f"{name}: {said}" + (f" ({where})" if where else ""))
     return "; ".join(lines)
-
-
-def _known(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = LabSettings
-    for part in location:
-        found = model.model_fields.get(str(part))
-        if (
-            found is None
-            or not isinstance(found.annotation, type)
-            or not issubclass(found.annotation, BaseModel)
-        ):
-            break
-        model = found.annotation
-    return list(model.model_fields)

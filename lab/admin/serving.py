@@ -106,28 +106,30 @@ def _body(model: type[BaseModel] | None) -> BaseModel | None:
             raise Invalid("this operation takes no body")
         return None
     if not data:
-        return _value("body", b"{}", _reader_of(model))
+        return _value("body", b"{}", _reader_of(model), model)
     if request.mimetype != JSON:
         raise UnsupportedMediaType(f"the body is {request.mimetype or 'of no type'}, expected {JSON}")
     try:
         _check_texts(json.loads(data.decode()))
     except (ValueError, RecursionError) as error:
         raise Invalid("the body is not JSON in UTF-8") from error
-    return _value("body", data, _reader_of(model))
+    return _value("body", data, _reader_of(model), model)
 
 
 def _reader_of(model: type[_Model]) -> Callable[[bytes], _Model]:
     return lambda data: model.model_validate_json(data, strict=True)
 
 
-def _value(name: str, given: _Given, read: Callable[[_Given], _Read]) -> _Read:
-    """Return what was given as what is wanted; raises Invalid."""
+def _value(
+    name: str, given: _Given, read: Callable[[_Given], _Read], model: type[BaseModel] | None = None
+) -> _Read:
+    """Return what was given as what is wanted, which ``model`` describes; raises Invalid."""
     if isinstance(given, str):
         _check_text(name, given)
     try:
         return read(given)
     except ValidationError as error:
-        raise Invalid(described(error, name)) from error
+        raise Invalid(described(error, name, model)) from error
     except (OverflowError, RecursionError) as error:
         raise Invalid(f"{name}: {error}") from error
 

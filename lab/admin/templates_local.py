@@ -100,7 +100,7 @@ def changed(template: Template, change: TemplateChange) -> Template:
     try:
         return Template.model_validate(values | wanted)
     except ValidationError as error:
-        raise Invalid(f"template {template.name}: {described(error, 'template')}") from error
+        raise Invalid(f"template {template.name}: {described(error, 'template', Template)}") from error
 
 
 def template_of(name: str, text: TemplateText) -> Template:

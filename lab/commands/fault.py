@@ -201,7 +201,7 @@ def _order(wanted: dict[str, Any]) -> RuleOrder:
     try:
         return RuleOrder.model_validate(wanted)
     except ValidationError as error:
-        raise click.UsageError(described(error, "the rule")) from error
+        raise click.UsageError(described(error, "the rule", RuleOrder)) from error
 
 
 def _fields(found: FaultView) -> list[tuple[str, object]]:

@@ -62,6 +62,6 @@ def _read(file: str) -> PopulateOrder:
         text = data if is_json else json.dumps(tomllib.loads(data.decode())).encode()
         return PopulateOrder.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise click.UsageError(f"{file}: {described(error, 'the file')}") from error
+        raise click.UsageError(f"{file}: {described(error, 'the file', PopulateOrder)}") from error
     except (ValueError, TypeError) as error:
         raise click.UsageError(f"{file} is neither TOML nor JSON: {error}") from error

@@ -170,6 +170,7 @@ def test_a_rule_is_set_listed_and_cleared(scep_lab: ScepLab) -> None:
     ("words", "says"),
     [
         ([], "expected either fault or sequence"),
+        ([RESET, "--match", "foo=1"], "match.foo: no such name; known: operation, message_type,"),
         (["wire::reset-within-header"], "near: wire::reset-within-headers"),
         ([RESET, "--match", "colour"], "expected a name, =, and a value"),
         ([RESET, "--match", "colour=red"], "match.colour"),
@@ -255,7 +256,7 @@ def test_a_set_is_made_from_a_file_and_only_once(scep_lab: ScepLab, tmp_path: Pa
     [
         ("{", "Invalid JSON"),
         ("x = [", "neither TOML nor JSON"),
-        ("x = 1", "x: Extra inputs"),
+        ("x = 1", "x: no such name; known: "),
         ("clock = 1979-05-27", "neither TOML nor JSON"),
         ('[[challenges]]\nlabel = "a"', "challenges.0.password: Field required"),
         ('[[fault_rules]]\nfault = "nope::nope"', "there is no fault 'nope::nope'"),

@@ -192,6 +192,19 @@ def test_it(scep_lab):
     assert "the marker is scep_lab(settings=None, profile=None)" in run(text, "1 error")
 
 
+def test_a_marker_with_settings_that_are_none_is_told_in_one_sentence(run: Run) -> None:
+    text = """
+import pytest
+
+@pytest.mark.scep_lab(profile="nonsense")
+def test_it(scep_lab):
+    pass
+"""
+    told = run(text, "1 error")
+    assert "UnusableSettings: scep.profile: found 'nonsense', expected 'modern', 'ndes-2012r2' or" in told
+    assert "errors.pydantic.dev" not in told
+
+
 def test_the_plugin_is_not_loaded_twice(run: Run) -> None:
     run("def test_it(scep_url): pass", "1 passed", "-p", "lab.pytest_plugin", "--strict-markers")
 

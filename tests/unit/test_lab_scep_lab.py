@@ -22,7 +22,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from lab_client import client_of, order
-from pydantic import ValidationError
 
 from ca.folders import PkiFolder
 from ca.records import CertificateStatus
@@ -256,10 +255,34 @@ def test_runs_again_after_it_was_stopped() -> None:
     scep_lab.stop()
 
 
-@pytest.mark.parametrize("settings", [{"nothing": {}}, {"server": {"prot": 1}}, {"server": {"port": -1}}])
-def test_refuses_settings_that_are_none(settings: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"nothing": {}}, "nothing: no such setting; known: pki, scep, publisher"),
+        ({"server": {"prot": 1}}, "server.prot: no such setting; known: host, port"),
+        ({"server": {"port": -1}}, "server.port: .*greater than or equal to 0"),
+        (
+            {"scep": {"profile": "nonsense"}},
+            "scep.profile: found 'nonsense', expected 'modern', 'ndes-2012r2'",
+        ),
+        (
+            {"scep": {"endpoints": {"default": {"challnge": "none"}}}},
+            "scep.endpoints.default.challnge: no such setting; known: .*challenge",
+        ),
+    ],
+)
+def test_refuses_settings_that_are_none_and_says_what_is_known(
+    settings: dict[str, object], says: str
+) -> None:
+    with pytest.raises(UnusableSettings, match=says) as caught:
         ScepLab(settings)
+    assert "pydantic" not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_a_fault_before_http_leads_to_its_url(scep_lab: ScepLab) -> None:
+    with pytest.raises(BadParameter, match=r"scep_lab\.fault_url\('wire::connection-refused'\)"):
+        scep_lab.fault("wire::connection-refused")
 
 
 # -- a folder that is kept -------------------------------------------------------------
