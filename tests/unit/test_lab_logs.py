@@ -89,7 +89,8 @@ def test_an_exchange_is_one_line_whatever_a_stranger_sends(capsys: pytest.Captur
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(f"{scep_lab.scep_url}?operation=x%0aevil&message={password}")
         caught.value.close()
-    (line,) = (json.loads(text) for text in stream.getvalue().splitlines())
+    lines = [json.loads(text) for text in stream.getvalue().splitlines()]  # other labs may be running
+    (line,) = [one for one in lines if one["event"].startswith("scep exchange")]
     assert (line["event"], line["status"]) == ("scep exchange refused", 400)
     assert password not in stream.getvalue()
     assert capsys.readouterr().out == ""
