@@ -70,7 +70,9 @@ class RecordedExchange:
     """One exchange whole.
 
     ``received_at`` is by the lab's clock, which was ``clock_offset`` away from the machine's. ``exchange`` is
-    what the SCEP service knew of it; None at the PKI listener and where no service was reached.
+    what the SCEP service knew of it; None at the PKI listener and where no service was reached. ``refusal``
+    is why the lab itself refused it, an id and a text: ``fault-unknown``, ``fault-parameter`` or
+    ``fault-unavailable``.
     ``seconds`` is how long the answer took to make.
     """
 
@@ -79,6 +81,7 @@ class RecordedExchange:
     request: RecordedRequest
     answer: RecordedAnswer
     exchange: Exchange | None = None
+    refusal: tuple[str, str] | None = None
     faults: tuple[AppliedFault, ...] = ()
     clock_offset: timedelta = timedelta(0)
     seconds: float = 0.0

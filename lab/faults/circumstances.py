@@ -43,8 +43,8 @@ class Circumstances:
     ``operation`` is RFC 8894's name at the SCEP listener; at the PKI listener ``CRL``, ``DeltaCRL``, ``AIA``
     or ``OCSP``. ``path`` is without a leading ``/fault/<id>``. ``message_type`` is RFC 8894's name.
     ``unavailable`` is the answer, status and text, where a fault was to be applied and cannot be had.
-    ``csr`` is the PKCS#10 that is asked with, ``finish`` what a fault that has the request refused does to
-    the reply before it is signed.
+    ``refusal`` is why the lab itself refuses it, an id and a text. ``csr`` is the PKCS#10 that is asked
+    with, ``finish`` what a fault that has the request refused does to the reply before it is signed.
     """
 
     listener: ListenerName
@@ -59,6 +59,7 @@ class Circumstances:
     csr: bytes | None = None
     finish: Callable[[SigningDraft], SigningDraft] | None = None
     unavailable: tuple[int, str] | None = None
+    refusal: tuple[str, str] | None = None
     pinned: Pinned | None = None
     time_shift: timedelta = timedelta(0)
     exchange: Exchange | None = None

@@ -7,10 +7,12 @@ an exchange, and where nothing is set, it comes back as it was.
 from __future__ import annotations
 
 import random  # noqa: TID251 - seeded, and the seed is told
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from lab.recorded import AppliedFault
 
@@ -18,6 +20,7 @@ from .circumstances import Circumstances, Pinned, current
 from .registry import BadParameter, Unavailable, UnknownFault, find
 from .rules import RuleOrder, RuleView
 from .tools import Tools
+from .vocabulary import OPERATIONS, must_be_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 PREFIX = "/fault/"
+_SLASH = re.compile("%2F", re.IGNORECASE)  # the one that servers leave: a path is decoded between slashes
 OPERATION = "operation"
 """The parameter that every fault's URL takes: of which operation alone it is met there."""
 _REMEMBERED = 10_000
@@ -169,13 +173,19 @@ class FaultEngine:
         if not path.lower().startswith(PREFIX):
             return None, path
         named, slash, rest = path[len(PREFIX) :].partition("/")
+        if (slash + rest).lower().startswith(PREFIX):
+            raise UnknownFault(
+                f"{PREFIX} stands twice in the path: a URL asks for one fault, rules for several"
+            )
         name, *given = named.split(";")
         found = find(name)
         parameters: dict[str, object] = {}
         for pair in given:
             key, _, value = pair.partition("=")
-            parameters[key] = value
+            parameters[key] = _SLASH.sub("/", value)
         operation = parameters.pop(OPERATION, None)
+        if operation is not None:
+            must_be_known(OPERATION, str(operation), OPERATIONS)
         prefix = path[: len(PREFIX) + len(named)]
         pinned = Pinned(
             fault=found,
@@ -270,6 +280,8 @@ class FaultEngine:
         except (Unavailable, BadParameter) as error:
             status = 501 if isinstance(error, Unavailable) else 404  # 404 as for parameters of the wrong type
             circumstances.unavailable = status, f"{chosen.id}: {error}"
+            reason = "fault-unavailable" if isinstance(error, Unavailable) else "fault-parameter"
+            circumstances.refusal = reason, circumstances.unavailable[1]
             bent = value
         if bent is value:
             if not already:
@@ -284,10 +296,15 @@ class FaultEngine:
 
 
 def path_of(fault_id: str, path: str = "", **parameters: object) -> str:
-    """Return the path under which a fault is always applied; raises UnknownFault, BadParameter."""
+    """Return the path under which a fault is always applied; raises UnknownFault, BadParameter.
+
+    Texts are percent-encoded in it.
+    """
     found = find(fault_id)
     found.read_parameters({name: value for name, value in parameters.items() if name != OPERATION})
-    given = "".join(f";{name}={value}" for name, value in parameters.items())
+    if OPERATION in parameters:
+        must_be_known(OPERATION, str(parameters[OPERATION]), OPERATIONS)
+    given = "".join(f";{name}={quote(str(value), safe='')}" for name, value in parameters.items())
     return f"{PREFIX}{found.id}{given}{path}"
 
 

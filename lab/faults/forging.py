@@ -33,11 +33,6 @@ _SEGMENT = 512
 # -- what is signed ----------------------------------------------------------------------
 
 
-def find_attribute(signing: SigningDraft, oid: str) -> bytes | None:
-    """Return the DER of an attribute's value, None where there is no such attribute."""
-    return dict(signing.parts.signer.attributes).get(oid)
-
-
 def set_attribute(signing: SigningDraft, oid: str, *values: bytes) -> SigningDraft:
     """Return the draft with this attribute in place of any other of its type."""
     kept = (one for one in signing.parts.signer.attributes if one[0] != oid)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 _MD5_WITH_RSA: Final = "1.2.840.113549.1.1.4"
 _DAY: Final = timedelta(days=1)
-_MOST_DAYS: Final = 10_000
-_Number = TypeVar("_Number", int, float)
 
 
 # -- keys --------------------------------------------------------------------------------
@@ -51,11 +49,8 @@ def foreign_key(owner: str, kind: KeyKind = KeyKind.RSA_2048) -> PrivateKey:
 
 @functools.cache
 def weak_public_key(bits: int) -> bytes:
-    """Return the SubjectPublicKeyInfo of a fresh RSA key of so many bits; raises BadParameter.
-
-    1024 is the least that the library makes.
-    """
-    key = rsa.generate_private_key(65537, within("bits", bits, 1024, 2048))
+    """Return the SubjectPublicKeyInfo of a fresh RSA key of so many bits; the library makes 1024 at least."""
+    key = rsa.generate_private_key(65537, bits)
     return key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -218,13 +213,6 @@ def with_issuer(tbs: TbsCertificate, issuer_der: bytes, key: SigningKey) -> TbsC
     return with_extension(tbs, extensions.authority_key_identifier(key.subject_key_id))
 
 
-def within(name: str, value: _Number, least: _Number, most: _Number) -> _Number:
-    """Return the value of a fault's parameter; raises BadParameter where it is out of its range."""
-    if not least <= value <= most:
-        raise BadParameter(f"{name} is {value}, expected {least} to {most}")
-    return value
-
-
 def purpose_of(dotted: str) -> Extension:
     """Return an extKeyUsage of one purpose; raises BadParameter where it is no OID."""
     try:
@@ -234,24 +222,14 @@ def purpose_of(dotted: str) -> Extension:
 
 
 def ended(tbs: TbsCertificate, now: datetime, days: int) -> TbsCertificate:
-    """Return the parts with a validity as long as it was that ended at midnight ``days`` days ago.
-
-    Raises:
-        BadParameter: days are not 1 to 10,000.
-
-    """
-    not_after = _midnight(now) - within("days", days, 1, _MOST_DAYS) * _DAY
+    """Return the parts with a validity as long as it was that ended at midnight ``days`` days ago."""
+    not_after = _midnight(now) - days * _DAY
     return replace(tbs, not_before=not_after - (tbs.not_after - tbs.not_before), not_after=not_after)
 
 
 def not_begun(tbs: TbsCertificate, now: datetime, days: int) -> TbsCertificate:
-    """Return the parts with a validity as long as it was that begins at midnight in ``days`` days.
-
-    Raises:
-        BadParameter: days are not 1 to 10,000.
-
-    """
-    not_before = _midnight(now) + (within("days", days, 1, _MOST_DAYS) + 1) * _DAY
+    """Return the parts with a validity as long as it was that begins at midnight in ``days`` days."""
+    not_before = _midnight(now) + (days + 1) * _DAY
     return replace(tbs, not_before=not_before, not_after=not_before + (tbs.not_after - tbs.not_before))
 
 

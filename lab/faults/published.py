@@ -11,7 +11,6 @@ from ca import der
 from ca.extensions import BadExtension
 
 from .ca_keys import issuing_key
-from .minting import within
 from .signed_crls import CrlParts
 
 if TYPE_CHECKING:
@@ -25,21 +24,6 @@ if TYPE_CHECKING:
 OFFLINE = "0x80092013 CRYPT_E_REVOCATION_OFFLINE (windows-client.md section 1.3)"
 REVOKED = "0x80092010 CRYPT_E_REVOKED (windows-client.md section 1.3)"
 CHAINING = "0x800B010A CERT_E_CHAINING (windows-client.md section 1.3)"
-
-
-_LONGEST = timedelta(days=36_525)
-_UNITS = {"minutes": timedelta(minutes=1), "hours": timedelta(hours=1), "days": timedelta(days=1)}
-
-
-def span(name: str, value: float) -> timedelta:
-    """Return the duration of a parameter named after its unit: minutes, hours or days.
-
-    Raises:
-        BadParameter: it is below zero, or above a hundred years.
-
-    """
-    unit = _UNITS[name]
-    return within(name, value, 0, _LONGEST // unit) * unit
 
 
 def with_content(file: PublishedFile, content: bytes, media_type: str = "") -> PublishedFile:

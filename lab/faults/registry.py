@@ -9,20 +9,22 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import math
 import pkgutil
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .limits import BadParameter, OneOf, ParameterValue, Range, Text, limit_of, read_value
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from .limits import Limit
     from .tools import Tools
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
-ParameterValue = str | int | float | bool
+_NEAR = 0.6  # of 1: how like an id has to be to be offered
 
 
 class Seam(Enum):
@@ -66,10 +68,6 @@ class UnknownFault(LookupError):
     """There is no fault of this id; the text names near ones."""
 
 
-class BadParameter(ValueError):
-    """A fault has no such parameter, or it takes no such value."""
-
-
 class Unavailable(RuntimeError):
     """What a fault is made with cannot be had in this lab; the text says what and what to do about it."""
 
@@ -81,7 +79,7 @@ class Fault:
     ``takes`` is the type of the value that ``function`` changes. ``clause`` is what the deviation breaks, or
     what says how a client is to meet it. ``symptom`` is what Windows shows, None where that is not known.
     ``operations`` limits where it is applied; None is everywhere that the value occurs. ``parameters`` are
-    those of the function with their defaults.
+    those of the function with their defaults, ``limits`` what each of them takes.
     """
 
     id: str
@@ -96,6 +94,7 @@ class Fault:
     step: Step
     operations: frozenset[str] | None
     parameters: Mapping[str, ParameterValue]
+    limits: Mapping[str, Limit]
 
     def is_for(self, operation: str | None) -> bool:
         """Tell whether it is applied to exchanges of this operation."""
@@ -112,22 +111,11 @@ class Fault:
     def _read(self, name: str, value: object) -> object:
         if name not in self.parameters:
             known = ", ".join(self.parameters) or "it has none"
-            raise BadParameter(f"{self.id} has no parameter {name!r}; known: {known}")
-        wanted = type(self.parameters[name])
-        found = _read_value(wanted, value)
-        if found is None:
-            raise BadParameter(f"{self.id}: {name} is {value!r:.60}, expected a {wanted.__name__}")
-        return found
-
-
-def _read_value(wanted: type[ParameterValue], value: object) -> ParameterValue | None:
-    if wanted is bool:
-        return {"true": True, "false": False}.get(str(value).lower())
-    try:
-        found = wanted(str(value)[:200])
-    except ValueError:
-        return None
-    return None if isinstance(found, float) and not math.isfinite(found) else found
+            raise BadParameter(f"{self.id} has no parameter {name[:80]!a}; known: {known}")
+        try:
+            return read_value(name, value, type(self.parameters[name]), self.limits[name])
+        except BadParameter as error:
+            raise BadParameter(f"{self.id}: {error}") from error
 
 
 _FOUND: dict[str, Fault] = {}
@@ -142,15 +130,23 @@ def fault(
     step: Step = Step.ENROL,
     operations: Iterable[str] | None = None,
     symptom: str | None = None,
+    limits: Mapping[str, Limit] | None = None,
 ) -> Callable[[_Function], _Function]:
-    """Put a function into the catalogue under ``seam::its-name``; its docstring is the report text."""
+    """Put a function into the catalogue under ``seam::its-name``; its docstring is the report text.
+
+    ``limits`` are what its parameters take: needed for numbers, but for those named after a unit of time.
+    """
+    declared = limits or {}
 
     def register(function: _Function) -> _Function:
         name = f"{seam.value}::{function.__name__.replace('_', '-')}"
         text = inspect.getdoc(function)
         if not text or name in _FOUND:
             raise TypeError(f"{name} has no docstring, or is there twice")
-        parameters = inspect.signature(function).parameters.values()
+        given = inspect.signature(function).parameters.values()
+        parameters = {one.name: one.default for one in given if one.kind is inspect.Parameter.KEYWORD_ONLY}
+        if unknown := declared.keys() - parameters.keys():
+            raise TypeError(f"{name} has limits for parameters that it has not: {unknown}")
         _FOUND[name] = Fault(
             id=name,
             seam=seam,
@@ -163,9 +159,8 @@ def fault(
             symptom=symptom,
             step=step,
             operations=None if operations is None else frozenset(operations),
-            parameters={
-                each.name: each.default for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY
-            },
+            parameters=parameters,
+            limits={one: limit_of(one, default, declared.get(one)) for one, default in parameters.items()},
         )
         return function
 
@@ -188,7 +183,25 @@ def find(fault_id: str) -> Fault:
     known = catalogue()
     found = known.get(fault_id.lower())
     if found is None:
-        near = get_close_matches(fault_id.lower(), known, n=3, cutoff=0.5)
+        near = get_close_matches(fault_id.lower(), known, n=3, cutoff=_NEAR)
         hint = f"; near: {', '.join(near)}" if near else ""
         raise UnknownFault(f"there is no fault {fault_id[:80]!r}{hint}; `ndes-lab fault list` has all")
     return found
+
+
+__all__ = [
+    "BadParameter",
+    "ClientMust",
+    "Fault",
+    "OneOf",
+    "ParameterValue",
+    "Range",
+    "Seam",
+    "Step",
+    "Text",
+    "Unavailable",
+    "UnknownFault",
+    "catalogue",
+    "fault",
+    "find",
+]

@@ -6,16 +6,18 @@ import ipaddress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from .registry import BadParameter, ParameterValue, UnknownFault, find
 from .values import Doorway
+from .vocabulary import MESSAGE_TYPES, OPERATIONS, must_be_known
 
 if TYPE_CHECKING:
     from .circumstances import Circumstances
     from .registry import Fault
 
 _Pattern = Annotated[str, Field(min_length=1, max_length=500)]
+_WORDS = {"operation": OPERATIONS, "message_type": MESSAGE_TYPES}
 _FACTS = ("operation", "message_type", "transaction_id", "subject", "user_agent", "endpoint", "path")
 
 
@@ -29,8 +31,11 @@ class Match(_Model):
     operation: _Pattern | None = Field(
         default=None,
         description="GetCACaps, GetCACert, GetNextCACert or PKIOperation; CRL, DeltaCRL, AIA or OCSP",
+        examples=["PKIOperation"],
     )
-    message_type: _Pattern | None = Field(default=None, description="PKCSReq, RenewalReq, CertPoll ...")
+    message_type: _Pattern | None = Field(
+        default=None, description="PKCSReq, RenewalReq, CertPoll, GetCert or GetCRL", examples=["PKCSReq"]
+    )
     transaction_id: _Pattern | None = None
     subject: _Pattern | None = Field(default=None, description="Of the certificate request, RFC 4514")
     client_address: _Pattern | None = Field(
@@ -45,6 +50,13 @@ class Match(_Model):
     def _must_be_network(cls, value: str | None) -> str | None:
         if value is not None:
             ipaddress.ip_network(value, strict=False)
+        return value
+
+    @field_validator("operation", "message_type")
+    @classmethod
+    def _must_be_known(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.field_name is not None and "*" not in value and "?" not in value:
+            must_be_known(info.field_name, value, _WORDS[info.field_name])
         return value
 
     def matches(self, circumstances: Circumstances) -> bool:
@@ -85,6 +97,8 @@ class RuleOrder(_Model):
     def _must_be_applicable(self) -> Self:
         if (self.fault is None) == (not self.sequence):
             raise ValueError("expected either fault or sequence")
+        if self.sequence and not any(self.sequence):
+            raise ValueError("the sequence names no fault, expected one at least")
         if self.seed is not None and self.chance is None:
             raise ValueError("seed is given without a chance")
         try:

@@ -23,6 +23,7 @@ from .circumstances import Circumstances, answering
 from .delivery import deliver
 from .engine import BadParameter, UnknownFault
 from .values import Arrival, HttpAnswer
+from .vocabulary import SCEP_OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 FAULT_HEADER = "X-Ndes-Lab-Fault"
 TIME_HEADER = "X-Ndes-Lab-Time"
 _OPERATION = re.compile(r"(?:^|&)operation=([^&]*)")
-_OPERATIONS = {each.lower(): each for each in ("GetCACaps", "GetCACert", "GetNextCACert", "PKIOperation")}
+_OPERATIONS = {each.lower(): each for each in SCEP_OPERATIONS}
 _KEPT_OCTETS = 4 * 1024 * 1024
 
 
@@ -116,6 +117,8 @@ class Served:
             self._look_at_path(circumstances)
             self._look_at_time(circumstances, environ)
         except (UnknownFault, BadParameter) as error:
+            reason = "fault-unknown" if isinstance(error, UnknownFault) else "fault-parameter"
+            circumstances.refusal = reason, str(error)
             return circumstances, _plain(404, str(error))
         except BadTime as error:
             return circumstances, _plain(400, f"{TIME_HEADER}: {error}")
@@ -219,6 +222,7 @@ class Served:
                     delivery=answer.manner,
                 ),
                 exchange=exchange,
+                refusal=circumstances.refusal,
                 faults=tuple(circumstances.applied),
                 clock_offset=self._clock.offset + circumstances.time_shift,
                 seconds=seconds,

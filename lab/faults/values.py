@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ca.certificates import TbsCertificate
     from ca.keys import SigningKey
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from scep_server.protocol.parts import SignedDataParts
     from scep_server.protocol.replies import ReplyForm
     from scep_server.protocol.signers import MessageSigner
+
+
+_NO_VALUE: Final = frozenset("\r\n\0")
 
 
 # -- the wire ----------------------------------------------------------------------------
@@ -67,7 +70,7 @@ class HttpAnswer:
     headers: Headers
     body: bytes = field(repr=False)
     reason: str = ""
-    delivery: Callable[[HttpAnswer], Sequence[WireStep]] | None = field(default=None, repr=False)
+    delivery: Callable[[HttpAnswer], Iterable[WireStep]] | None = field(default=None, repr=False)
     manner: str = ""
 
     @property
@@ -80,7 +83,14 @@ class HttpAnswer:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def with_header(self, name: str, value: str | None) -> HttpAnswer:
-        """Return the answer with this header in place of those of its name; None leaves them out."""
+        """Return the answer with this header in place of those of its name; None leaves them out.
+
+        Raises:
+            ValueError: the value would end the line that it stands on.
+
+        """
+        if value is not None and not _NO_VALUE.isdisjoint(value):
+            raise ValueError(f"{name} is {value[:60]!a}: a header's value is one line (RFC 9110 5.5)")
         kept = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
         return replace(self, headers=kept if value is None else (*kept, (name, value)))
 
@@ -89,7 +99,7 @@ class HttpAnswer:
         changed = replace(self, body=body).with_header("Content-Length", str(len(body)))
         return changed if content_type is None else changed.with_header("Content-Type", content_type)
 
-    def delivered(self, manner: str, delivery: Callable[[HttpAnswer], Sequence[WireStep]]) -> HttpAnswer:
+    def delivered(self, manner: str, delivery: Callable[[HttpAnswer], Iterable[WireStep]]) -> HttpAnswer:
         """Return the answer, to be delivered in another manner."""
         return replace(self, delivery=delivery, manner=manner)
 

@@ -184,6 +184,9 @@ def entry_of(number: int, recorded: RecordedExchange, *, body_octets: int) -> Jo
 
 def _verdict(recorded: RecordedExchange) -> EntryVerdict:
     exchange, status = recorded.exchange, recorded.answer.status
+    if recorded.refusal is not None:
+        refused_by, detail = recorded.refusal
+        return EntryVerdict(accepted=False, status=status, refused_by=refused_by, detail=printable(detail))
     if exchange is None:
         return EntryVerdict(accepted=status < 400, status=status)
     cert_rep = exchange.cert_rep

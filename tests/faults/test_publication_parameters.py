@@ -11,7 +11,6 @@ import pytest
 from forge import openssl, wire
 from forge.keys import KeyPool
 
-from ca.clock import SystemClock
 from ca.records import StoreUnavailable
 from faults import published
 from faults.evidence_dependency import _signed_at
@@ -222,7 +221,7 @@ def test_parameter_out_of_range_is_refused_in_plain_words(
 
 @pytest.mark.parametrize("reason", [-1, 7, 8, 11])
 def test_a_reason_that_revokes_nothing_is_refused(scep_lab: ScepLab, keys: KeyPool, reason: int) -> None:
-    side = _side(scep_lab, keys, "publication::ocsp-revoked", reason=reason)
+    side = Side(scep_lab, "", f"{scep_lab.pki_url}/fault/publication::ocsp-revoked;reason={reason}", keys)
     found = wire.post(f"{side.pki}/ocsp", published.ocsp_request(side), "", fields=published.OCSP_FIELDS)
     assert found.status == 404
     assert f"reason is {reason}, expected one of 0, 1, 2".encode() in found.body
@@ -230,8 +229,6 @@ def test_a_reason_that_revokes_nothing_is_refused(scep_lab: ScepLab, keys: KeyPo
 
 @pytest.mark.parametrize("minutes", [-1, 10**7])
 def test_clock_goes_no_further_than_certificates_can_say(minutes: int) -> None:
-    at_hand = Circumstances(listener="scep", path="/", client_address="", user_agent="")
-    tools = Tools(world=None, circumstances=at_hand, wait=lambda _: None)
     for name in ("ahead", "behind", "jumps"):
         with pytest.raises(BadParameter, match="expected 0 to"):
-            catalogue()[f"dependency::clock-{name}"].apply(SystemClock().now(), tools, {"minutes": minutes})
+            catalogue()[f"dependency::clock-{name}"].read_parameters({"minutes": minutes})

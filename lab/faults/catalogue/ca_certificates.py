@@ -13,8 +13,8 @@ from ca import extensions
 from ca.certificates import TbsCertificate, read_certificate
 from ca.names import build_name
 from lab.faults.bags import is_issuing, is_ra, is_root, with_certificates, with_each, with_only
-from lab.faults.minting import altered, foreign_key, signed, with_issuer, with_key, within
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.minting import altered, foreign_key, signed, with_issuer, with_key
+from lab.faults.registry import ClientMust, Range, Seam, Step, fault
 from lab.faults.values import CaCertificatesAnswer
 from scep_server.ca_certificates import CA_RA_CERT
 from scep_server.protocol.contents import encode_certs_only
@@ -28,7 +28,6 @@ _NO_HASH: Final = (
     "CRYPT_E_HASH_VALUE 0x80091007 where the profile's CAThumbprint is that of what is not there "
     "(windows-client.md sections 1.3 and 7)"
 )
-_MOST: Final = 200
 
 
 # -- something is missing ----------------------------------------------------------------
@@ -203,6 +202,7 @@ def encryption_ra_first(answer: CaCertificatesAnswer, tools: Tools) -> CaCertifi
     clause="RFC 5652 5.1",
     client_must=ClientMust.SUCCEED,
     operations=_GET,
+    limits={"count": Range(1, 200)},
 )
 def extra_certificates(
     answer: CaCertificatesAnswer, tools: Tools, *, count: int = 1, first: bool = False
@@ -216,7 +216,7 @@ def extra_certificates(
     usages = (extensions.KeyUsage.DIGITAL_SIGNATURE, extensions.KeyUsage.KEY_ENCIPHERMENT)
     ra = tools.lab.registration_authority.signing
     strangers = []
-    for number in range(within("count", count, 1, _MOST)):
+    for number in range(count):
         name = build_name(f"CN=Stranger {number + 1}")
         tbs = TbsCertificate(
             serial_number=number + 1,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.registry import ClientMust, Range, Seam, Step, fault
 from lab.faults.values import Arrival, CapabilitiesAnswer, Close, HttpAnswer, OpenedRequest
 from scep_server.ndes import iis
 from scep_server.protocol import errors
@@ -345,7 +345,7 @@ def unknown_words(answer: CapabilitiesAnswer, tools: Tools) -> CapabilitiesAnswe
     return answer.with_words([*strange[:3], *answer.words, *strange[3:]])
 
 
-@_capabilities(clause="RFC 8894 3.5.2", client_must=ClientMust.SUCCEED)
+@_capabilities(clause="RFC 8894 3.5.2", client_must=ClientMust.SUCCEED, limits={"words": Range(1, 100_000)})
 def ten_thousand_words(
     answer: CapabilitiesAnswer, tools: Tools, *, words: int = 10_000
 ) -> CapabilitiesAnswer:

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ca import der, names, oids
-from lab.faults.minting import ended, foreign_key, weak_public_key, with_key, within
-from lab.faults.registry import BadParameter, ClientMust, Seam, fault
+from lab.faults.minting import ended, foreign_key, weak_public_key, with_key
+from lab.faults.registry import BadParameter, ClientMust, Range, Seam, fault
 from lab.faults.values import DraftCertificate
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _SEAM: Final = Seam.CERTIFICATE
 _ENROL: Final = frozenset({"PKIOperation"})
 _EMPTY_NAME: Final = der.sequence()
 _NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280 4.1.2.5
-_LONGEST_SERIAL: Final = 1024  # octets
 
 
 def _changed(draft: DraftCertificate, **fields: object) -> DraftCertificate:
@@ -64,6 +63,7 @@ def for_another_key(draft: DraftCertificate, tools: Tools) -> DraftCertificate:
     clause="RFC 8894 3.3.2.1; NIST SP 800-131A",
     client_must=ClientMust.REJECT,
     operations=_ENROL,
+    limits={"bits": Range(1024, 2048)},
 )
 def weak_key(draft: DraftCertificate, tools: Tools, *, bits: int = 1024) -> DraftCertificate:
     """The certificate is for an RSA key of 1024 bits.
@@ -231,6 +231,7 @@ def expired(draft: DraftCertificate, tools: Tools, *, days: int = 1) -> DraftCer
     client_must=ClientMust.REJECT,
     operations=_ENROL,
     symptom="CERT_E_EXPIRED 0x800B0101: the certificate is discarded (windows-client.md sections 1.3 and 7)",
+    limits={"hours": Range(0.01, 100_000)},
 )
 def not_yet_valid(draft: DraftCertificate, tools: Tools, *, hours: float = 9.0) -> DraftCertificate:
     """The certificate begins ``hours`` hours from now.
@@ -238,7 +239,7 @@ def not_yet_valid(draft: DraftCertificate, tools: Tools, *, hours: float = 9.0) 
     The device's clock is behind, as Windows is by up to 9 hours during its first setup, or the CA does not
     date back.
     """
-    not_before = _now(tools) + timedelta(hours=within("hours", hours, 0.01, 100_000.0))
+    not_before = _now(tools) + timedelta(hours=hours)
     length = draft.tbs.not_after - draft.tbs.not_before
     return replace(draft, tbs=replace(draft.tbs, not_before=not_before, not_after=not_before + length))
 
@@ -250,6 +251,7 @@ def not_yet_valid(draft: DraftCertificate, tools: Tools, *, hours: float = 9.0) 
     client_must=ClientMust.MAY,
     operations=_ENROL,
     symptom="a certificate with less than 5 days left may be rejected (windows-client.md section 7)",
+    limits={"seconds": Range(0, 1_000_000_000)},
 )
 def too_short(draft: DraftCertificate, tools: Tools, *, seconds: int = 60) -> DraftCertificate:
     """The certificate lives for a minute.
@@ -258,7 +260,7 @@ def too_short(draft: DraftCertificate, tools: Tools, *, seconds: int = 60) -> Dr
     used. ``seconds`` is how long; 0 is one instant.
     """
     not_before = _now(tools)
-    life = timedelta(seconds=within("seconds", seconds, 0, 10**9))
+    life = timedelta(seconds=seconds)
     return replace(draft, tbs=replace(draft.tbs, not_before=not_before, not_after=not_before + life))
 
 
@@ -268,6 +270,7 @@ def too_short(draft: DraftCertificate, tools: Tools, *, seconds: int = 60) -> Dr
     clause="RFC 5280 6.1.3 (a)(2)",
     client_must=ClientMust.MAY,
     operations=_ENROL,
+    limits={"days": Range(1, 1_000_000)},
 )
 def outlives_ca(draft: DraftCertificate, tools: Tools, *, days: int = 365) -> DraftCertificate:
     """The certificate ends a year after the certificate of the CA that issued it.
@@ -275,7 +278,7 @@ def outlives_ca(draft: DraftCertificate, tools: Tools, *, days: int = 365) -> Dr
     Path validation looks at each certificate at the present time, so that it is good for now; from the CA's
     end on nobody can verify it. ``days`` is how much longer it lives.
     """
-    end = tools.lab.authority.certificate.not_after + timedelta(days=within("days", days, 1, 10**6))
+    end = tools.lab.authority.certificate.not_after + timedelta(days=days)
     return _changed(draft, not_after=end)
 
 
@@ -321,13 +324,14 @@ def negative_serial(draft: DraftCertificate, tools: Tools) -> DraftCertificate:
     clause="RFC 5280 4.1.2.2",
     client_must=ClientMust.MAY,
     operations=_ENROL,
+    limits={"octets": Range(21, 1024)},
 )
 def huge_serial(draft: DraftCertificate, tools: Tools, *, octets: int = 40) -> DraftCertificate:
     """The serial number is 40 octets long, and 20 are the most there may be.
 
     Digests used for numbers. ``octets`` is how long, at most 1024.
     """
-    length = within("octets", octets, 21, _LONGEST_SERIAL)
+    length = octets
     head, tail = b"\x5a", draft.tbs.serial_number.to_bytes(20, "big", signed=True)
     filling = tools.lab.entropy(length - 21)
     return _changed(draft, serial_number=int.from_bytes(head + filling + tail, "big"))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from ca import der
 from ca.opening import open_registration_keys
 from lab.faults.forging import set_content, set_signer_info, signed_by
-from lab.faults.registry import ClientMust, Seam, fault
+from lab.faults.registry import ClientMust, Range, Seam, fault
 from lab.faults.values import ReplyDraft, SigningDraft
 from scep_server.protocol.algorithms import DigestAlgorithm
 from scep_server.protocol.identifiers import digest_identifier
@@ -103,7 +103,13 @@ def digest_algorithms_empty(signing: SigningDraft, tools: Tools) -> SigningDraft
     return replace(signing, parts=replace(signing.parts, digest_algorithms=()))
 
 
-@fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 5652 5.1", client_must=ClientMust.MAY)
+@fault(
+    seam=Seam.ENCODING,
+    takes=SigningDraft,
+    clause="RFC 5652 5.1",
+    client_must=ClientMust.MAY,
+    limits={"value": Range(0, 2_147_483_647)},
+)
 def signed_data_version(signing: SigningDraft, tools: Tools, *, value: int = 99) -> SigningDraft:
     """The version of SignedData is a number that does not exist.
 
@@ -112,7 +118,13 @@ def signed_data_version(signing: SigningDraft, tools: Tools, *, value: int = 99)
     return replace(signing, parts=replace(signing.parts, version=value))
 
 
-@fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 5652 5.3", client_must=ClientMust.MAY)
+@fault(
+    seam=Seam.ENCODING,
+    takes=SigningDraft,
+    clause="RFC 5652 5.3",
+    client_must=ClientMust.MAY,
+    limits={"value": Range(0, 2_147_483_647)},
+)
 def signer_info_version(signing: SigningDraft, tools: Tools, *, value: int = 99) -> SigningDraft:
     """The version of SignerInfo is a number that does not exist.
 

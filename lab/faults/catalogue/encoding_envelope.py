@@ -21,7 +21,7 @@ from lab.faults.forging import (
     segments,
     set_content,
 )
-from lab.faults.registry import ClientMust, Seam, fault
+from lab.faults.registry import ClientMust, OneOf, Range, Seam, fault
 from lab.faults.sealing import (
     enciphered,
     fresh_octets,
@@ -122,7 +122,13 @@ def recipient_by_key_identifier(signing: SigningDraft, tools: Tools) -> SigningD
 # -- the key -----------------------------------------------------------------------------
 
 
-@fault(seam=Seam.ENCODING, takes=ReplyDraft, clause="RFC 8894 3.2.2", client_must=ClientMust.MAY)
+@fault(
+    seam=Seam.ENCODING,
+    takes=ReplyDraft,
+    clause="RFC 8894 3.2.2",
+    client_must=ClientMust.MAY,
+    limits={"digest": OneOf(("sha1", "sha256"))},
+)
 def key_transport_oaep(draft: ReplyDraft, tools: Tools, *, digest: str = "sha1") -> ReplyDraft:
     """The envelope's key is carried by RSAES-OAEP, although the request had PKCS#1 v1.5.
 
@@ -310,7 +316,13 @@ def content_cipher_unknown(signing: SigningDraft, tools: Tools) -> SigningDraft:
 # -- the structure -----------------------------------------------------------------------
 
 
-@fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 5652 6.1", client_must=ClientMust.MAY)
+@fault(
+    seam=Seam.ENCODING,
+    takes=SigningDraft,
+    clause="RFC 5652 6.1",
+    client_must=ClientMust.MAY,
+    limits={"value": Range(0, 2_147_483_647)},
+)
 def enveloped_data_version(signing: SigningDraft, tools: Tools, *, value: int = 99) -> SigningDraft:
     """The version of EnvelopedData is a number that does not exist.
 
@@ -368,13 +380,19 @@ def content_info_missing_in_envelope(signing: SigningDraft, tools: Tools) -> Sig
     return resealed(signing, inner.element().content)
 
 
-@fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 5652 3", client_must=ClientMust.MAY)
+@fault(
+    seam=Seam.ENCODING,
+    takes=SigningDraft,
+    clause="RFC 5652 3",
+    client_must=ClientMust.MAY,
+    limits={"octets": Range(1, 100_000)},
+)
 def trailing_octets_in_envelope(signing: SigningDraft, tools: Tools, *, octets: int = 16) -> SigningDraft:
     """There are octets in the envelope behind the certs-only SignedData.
 
     A server that pads what it encrypts on its own account, and then once more.
     """
-    return resealed(signing, plaintext_of(signing) + bytes(max(1, min(octets, 100_000))))
+    return resealed(signing, plaintext_of(signing) + bytes(octets))
 
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 8894 3.2.2", client_must=ClientMust.REJECT)

@@ -17,7 +17,7 @@ from lab.faults.forging import (
     rewrite_message,
     segments,
 )
-from lab.faults.registry import ClientMust, Seam, fault
+from lab.faults.registry import ClientMust, Range, Seam, fault
 from lab.faults.values import EncodedMessage
 from scep_server.protocol.signed import ID_DATA, ID_SIGNED_DATA
 
@@ -64,15 +64,20 @@ def lengths_not_minimal(message: EncodedMessage, tools: Tools) -> EncodedMessage
     return replace(message, octets=rewrite_message(message.octets, padded))
 
 
-@fault(seam=Seam.ENCODING, takes=EncodedMessage, clause="RFC 5652 3", client_must=ClientMust.MAY)
+@fault(
+    seam=Seam.ENCODING,
+    takes=EncodedMessage,
+    clause="RFC 5652 3",
+    client_must=ClientMust.MAY,
+    limits={"octets": Range(1, 1_000_000)},
+)
 def trailing_octets(message: EncodedMessage, tools: Tools, *, octets: int = 16) -> EncodedMessage:
     """There are octets behind the reply.
 
     A script that writes a line end behind it, or a buffer sent in its whole length. OpenSSL reads to the end
     of the element and passes over the rest.
     """
-    more = bytes(max(0, min(octets, 1_000_000)))
-    return replace(message, octets=message.octets + more) if more else message
+    return replace(message, octets=message.octets + bytes(octets))
 
 
 @fault(
@@ -81,13 +86,14 @@ def trailing_octets(message: EncodedMessage, tools: Tools, *, octets: int = 16) 
     clause="RFC 5652 3",
     client_must=ClientMust.REJECT,
     symptom="CRYPT_E_ASN1_EOD 0x80093102: ASN1 unexpected end of data (windows-client.md section 1.3)",
+    limits={"octets": Range(1, 1_000_000)},
 )
 def cut_off(message: EncodedMessage, tools: Tools, *, octets: int = 100) -> EncodedMessage:
     """The last octets of the reply are missing, and Content-Length fits what is left.
 
     A server or proxy with a buffer that is too small.
     """
-    return replace(message, octets=message.octets[: max(1, len(message.octets) - max(1, octets))])
+    return replace(message, octets=message.octets[: max(1, len(message.octets) - octets)])
 
 
 @fault(seam=Seam.ENCODING, takes=EncodedMessage, clause="RFC 8894 4.3.1", client_must=ClientMust.REJECT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ca import der
 from lab.faults.forging import add_attribute, nested, set_attribute
-from lab.faults.registry import ClientMust, Seam, fault
+from lab.faults.registry import ClientMust, Range, Seam, fault
 from lab.faults.values import SigningDraft
 from scep_server.protocol import attributes
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from lab.faults.tools import Tools
 
 _UNKNOWN: Final = "1.3.6.1.4.1.99999.8894.2"
-_DEEPEST: Final = 2_000
-_LARGEST: Final = 2_000_000
 
 
 @fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 8894 3.2.1.1", client_must=ClientMust.MAY)
@@ -73,23 +71,35 @@ def recipient_nonce_as_utf8_string(signing: SigningDraft, tools: Tools) -> Signi
     return _retag(signing, attributes.RECIPIENT_NONCE, der.UTF8_STRING)
 
 
-@fault(seam=Seam.ENCODING, takes=SigningDraft, clause="X.690 8.1", client_must=ClientMust.MAY)
+@fault(
+    seam=Seam.ENCODING,
+    takes=SigningDraft,
+    clause="X.690 8.1",
+    client_must=ClientMust.MAY,
+    limits={"levels": Range(1, 2_000)},
+)
 def nested_too_deep(signing: SigningDraft, tools: Tools, *, levels: int = 60) -> SigningDraft:
     """The reply has an attribute nobody knows, with SEQUENCEs nested inside each other.
 
     Well formed and validly signed. A reader that recurses without a limit runs out of stack with enough of
     them (``levels``, at most 2,000); one with a limit refuses the reply.
     """
-    return add_attribute(signing, _UNKNOWN, nested(max(1, min(levels, _DEEPEST))))
+    return add_attribute(signing, _UNKNOWN, nested(levels))
 
 
-@fault(seam=Seam.ENCODING, takes=SigningDraft, clause="RFC 8894 4.3", client_must=ClientMust.SUCCEED)
+@fault(
+    seam=Seam.ENCODING,
+    takes=SigningDraft,
+    clause="RFC 8894 4.3",
+    client_must=ClientMust.SUCCEED,
+    limits={"octets": Range(1, 2_000_000)},
+)
 def larger_than_16_kib(signing: SigningDraft, tools: Tools, *, octets: int = 20_000) -> SigningDraft:
     """The reply is larger than 16 KiB, by an attribute nobody knows.
 
     Nothing limits a reply. sscep reads 16,384 octets and cuts off the rest.
     """
-    return add_attribute(signing, _UNKNOWN, der.octet_string(bytes(max(0, min(octets, _LARGEST)))))
+    return add_attribute(signing, _UNKNOWN, der.octet_string(bytes(octets)))
 
 
 def _retag(signing: SigningDraft, oid: str, tag: int) -> SigningDraft:

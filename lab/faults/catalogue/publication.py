@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from crl_publisher.publication import PublishedFile
-from lab.faults.minting import within
 from lab.faults.published import CHAINING, OFFLINE, with_content
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.registry import ClientMust, Range, Seam, Step, fault
 from lab.faults.values import Arrival, Close, HttpAnswer, Send, Wait
 
 if TYPE_CHECKING:
@@ -98,6 +97,7 @@ def ocsp_not_found(arrival: Arrival, tools: Tools) -> Arrival:
     client_must=ClientMust.RETRY,
     operations={"CRL"},
     symptom=OFFLINE,
+    limits={"status": Range(400, 599)},
 )
 def crl_server_error(arrival: Arrival, tools: Tools, *, status: int = 500) -> Arrival:
     """The place of the CRL answers 500, or another status.
@@ -105,7 +105,7 @@ def crl_server_error(arrival: Arrival, tools: Tools, *, status: int = 500) -> Ar
     The share behind the web server is gone, or its account may not read it.
     """
     del tools
-    return arrival.answered(within("status", status, 400, 599), _FAILED)
+    return arrival.answered(status, _FAILED)
 
 
 @_fault(
@@ -113,6 +113,7 @@ def crl_server_error(arrival: Arrival, tools: Tools, *, status: int = 500) -> Ar
     clause=_A1,
     client_must=ClientMust.RETRY,
     operations={"OCSP"},
+    limits={"status": Range(400, 599)},
 )
 def ocsp_server_error(arrival: Arrival, tools: Tools, *, status: int = 503) -> Arrival:
     """The OCSP responder answers 503, or another status.
@@ -120,7 +121,7 @@ def ocsp_server_error(arrival: Arrival, tools: Tools, *, status: int = 503) -> A
     Its application pool is stopped. That is no OCSP response, and says nothing about any certificate.
     """
     del tools
-    return arrival.answered(within("status", status, 400, 599), _FAILED)
+    return arrival.answered(status, _FAILED)
 
 
 @_fault(
@@ -162,7 +163,6 @@ def _sent_on(arrival: Arrival, url: str) -> Arrival:
 
 
 def _late(answer: HttpAnswer, seconds: float) -> HttpAnswer:
-    within("seconds", seconds, 0, 3600)
     return answer.delivered(
         f"after {seconds:g} seconds",
         lambda whole: (Wait(seconds), Send(whole.head() + whole.body), Close()),

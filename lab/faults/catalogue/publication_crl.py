@@ -15,9 +15,9 @@ from ca.opening import open_root_crl
 from ca.records import CertificateFilter, Revocation, RevocationReason, RevokedEntry
 from crl_publisher.publication import PublishedFile
 from lab.faults.ca_keys import issuing_key
-from lab.faults.minting import foreign_key, within
-from lab.faults.published import OFFLINE, REVOKED, bit_flipped, resigned_crl, span, with_content
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.minting import foreign_key
+from lab.faults.published import OFFLINE, REVOKED, bit_flipped, resigned_crl, with_content
+from lab.faults.registry import ClientMust, Range, Seam, Step, fault
 from lab.faults.signed_crls import CrlParts
 
 if TYPE_CHECKING:
@@ -42,13 +42,18 @@ def _is_ours(file: PublishedFile, tools: Tools) -> bool:
 # -- when it holds -------------------------------------------------------------------------
 
 
-@_crl_fault(clause="RFC 5280 5.1.2.5", client_must=ClientMust.REJECT, symptom=OFFLINE)
+@_crl_fault(
+    clause="RFC 5280 5.1.2.5",
+    client_must=ClientMust.REJECT,
+    symptom=OFFLINE,
+    limits={"days": Range(0, 36_525)},
+)
 def crl_expired(file: PublishedFile, tools: Tools, *, days: int = 1) -> PublishedFile:
     """The CRL ran out a day ago: its nextUpdate is past.
 
     The CA, or the task that copies its CRLs, has stood still. It says nothing of what was revoked since.
     """
-    end = tools.lab.clock.now() - span("days", days)
+    end = tools.lab.clock.now() - timedelta(days=days)
     return resigned_crl(
         file,
         tools,
@@ -58,13 +63,13 @@ def crl_expired(file: PublishedFile, tools: Tools, *, days: int = 1) -> Publishe
     )
 
 
-@_crl_fault(clause="RFC 5280 5.1.2.4", client_must=ClientMust.REJECT)
+@_crl_fault(clause="RFC 5280 5.1.2.4", client_must=ClientMust.REJECT, limits={"days": Range(0, 36_525)})
 def crl_not_yet_valid(file: PublishedFile, tools: Tools, *, days: int = 1) -> PublishedFile:
     """The CRL holds from tomorrow on: its thisUpdate is still to come.
 
     The CA's clock is ahead, or the device's behind.
     """
-    begin = tools.lab.clock.now() + span("days", days)
+    begin = tools.lab.clock.now() + timedelta(days=days)
     return resigned_crl(
         file, tools, lambda crl: replace(crl, this_update=begin, next_update=begin + timedelta(days=7))
     )
@@ -219,13 +224,15 @@ def crl_revokes_everything(file: PublishedFile, tools: Tools) -> PublishedFile:
     return resigned_crl(file, tools, revoke)
 
 
-@_crl_fault(clause="RFC 5280 5.1.2.6", client_must=ClientMust.SUCCEED)
+@_crl_fault(
+    clause="RFC 5280 5.1.2.6", client_must=ClientMust.SUCCEED, limits={"entries": Range(1, 1_000_000)}
+)
 def crl_huge(file: PublishedFile, tools: Tools, *, entries: int = 20_000) -> PublishedFile:
     """The CRL has twenty thousand entries more, of certificates that never were.
 
     Large CAs have such lists. Clients with a limit on size or time fail here, and none should.
     """
-    more = _strangers(within("entries", entries, 1, 1_000_000))
+    more = _strangers(entries)
     return resigned_crl(file, tools, lambda crl: replace(crl, entries=crl.entries + more))
 
 
@@ -282,7 +289,7 @@ def delta_crl_expired(file: PublishedFile, tools: Tools, *, hours: int = 1) -> P
     Delta CRLs are published often, and so are the first to go stale. A client that uses delta CRLs must not
     use this one; the base CRL still holds.
     """
-    end = tools.lab.clock.now() - span("hours", hours)
+    end = tools.lab.clock.now() - timedelta(hours=hours)
     return resigned_crl(
         file,
         tools,
@@ -292,7 +299,9 @@ def delta_crl_expired(file: PublishedFile, tools: Tools, *, hours: int = 1) -> P
     )
 
 
-@_delta_crl_fault(clause="RFC 5280 5.2.4 c 1", client_must=ClientMust.MAY)
+@_delta_crl_fault(
+    clause="RFC 5280 5.2.4 c 1", client_must=ClientMust.MAY, limits={"ahead": Range(1, 1_000_000)}
+)
 def delta_crl_wants_newer_base(file: PublishedFile, tools: Tools, *, ahead: int = 1) -> PublishedFile:
     """The delta CRL completes a base CRL that is not published: the base that is there is older.
 
@@ -302,7 +311,7 @@ def delta_crl_wants_newer_base(file: PublishedFile, tools: Tools, *, ahead: int 
 
     def newer(crl: CrlParts) -> CrlParts:
         newest = max(crl.number() or 0, crl.number(oids.DELTA_CRL_INDICATOR) or 0)
-        number = newest + within("ahead", ahead, 1, 1_000_000)
+        number = newest + ahead
         return _numbered(crl, number)
 
     return resigned_crl(file, tools, newer)

@@ -13,8 +13,8 @@ from ca.ocsp import CertStatus, ResponseStatus, error_response
 from ca.ocsp_responder import OcspAnswer
 from ca.records import RevocationReason
 from lab.faults.answered import resigned_answer, signed_answer
-from lab.faults.published import REVOKED, span
-from lab.faults.registry import BadParameter, ClientMust, Seam, Step, fault
+from lab.faults.published import REVOKED
+from lab.faults.registry import ClientMust, OneOf, Seam, Step, fault
 from lab.faults.signed_ocsp import UNKNOWN, OcspParts, revoked
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _UNKNOWN_EXTENSION = "1.3.6.1.4.1.99999.1"
 _UNKNOWN_RESPONSE_TYPE = "1.3.6.1.4.1.99999.2"
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _NONCE_OCTETS = 32
-_REASONS = [each.value for each in RevocationReason if each is not RevocationReason.REMOVE_FROM_CRL]
+_REASONS = tuple(each.value for each in RevocationReason if each is not RevocationReason.REMOVE_FROM_CRL)
 
 
 def _says(answer: OcspAnswer, status: ResponseStatus) -> OcspAnswer:
@@ -106,14 +106,14 @@ def ocsp_unknown(answer: OcspAnswer, tools: Tools) -> OcspAnswer:
     return answer if changed is answer else replace(changed, cert_statuses=(CertStatus.UNKNOWN,))
 
 
-@_ocsp_fault(clause="RFC 6960 2.2", client_must=ClientMust.REJECT, symptom=REVOKED)
+@_ocsp_fault(
+    clause="RFC 6960 2.2", client_must=ClientMust.REJECT, symptom=REVOKED, limits={"reason": OneOf(_REASONS)}
+)
 def ocsp_revoked(answer: OcspAnswer, tools: Tools, *, reason: int = 1) -> OcspAnswer:
     """The OCSP response says revoked, for keyCompromise, of a certificate that is good.
 
     ``reason`` is another CRLReason by its number. The CRL says nothing of it.
     """
-    if reason not in _REASONS:
-        raise BadParameter(f"reason is {reason}, expected one of {', '.join(map(str, _REASONS))}")
     status = revoked(tools.lab.clock.now() - timedelta(minutes=10), reason)
     changed = resigned_answer(
         answer, tools, lambda parts: parts.each(lambda single: replace(single, status=status))
@@ -168,7 +168,7 @@ def ocsp_expired(answer: OcspAnswer, tools: Tools, *, hours: int = 1) -> OcspAns
 
     A cache or a stapling server goes on handing out what it has. It says nothing of what was revoked since.
     """
-    end = tools.lab.clock.now() - span("hours", hours)
+    end = tools.lab.clock.now() - timedelta(hours=hours)
     begin = end - timedelta(hours=1)
     return resigned_answer(
         answer,
@@ -186,7 +186,7 @@ def ocsp_not_yet_valid(answer: OcspAnswer, tools: Tools, *, hours: int = 24) -> 
 
     The responder's clock is ahead, or the device's behind.
     """
-    begin = tools.lab.clock.now() + span("hours", hours)
+    begin = tools.lab.clock.now() + timedelta(hours=hours)
     return resigned_answer(
         answer,
         tools,

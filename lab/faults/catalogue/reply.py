@@ -16,7 +16,7 @@ from lab.faults.forging import (
     set_content,
     set_text,
 )
-from lab.faults.registry import ClientMust, Seam, fault
+from lab.faults.registry import ClientMust, Range, Seam, fault
 from lab.faults.strangers import recipient_certificate
 from lab.faults.values import OpenedRequest, ReplyDraft, SigningDraft
 from scep_server.protocol import attributes, errors
@@ -25,6 +25,7 @@ from scep_server.protocol.messages import FailInfo, KeyTransportRecipient, PkiSt
 if TYPE_CHECKING:
     from lab.faults.tools import Tools
 
+_NUMBERS: Final = Range(0, 999_999)
 _BECAUSE: Final = "a fault has it refused"
 _LONG: Final = "The request was denied. " * 200
 _UTF_8: Final = "Anfrage abgelehnt: Prüfsumme falsch. 請求被拒絕 🔒 \u202egnol\u202c"
@@ -137,6 +138,7 @@ def fail_info_bad_cert_id(request: OpenedRequest, tools: Tools, *, text: str = "
     takes=OpenedRequest,
     clause="RFC 8894 3.2.1.4",
     client_must=ClientMust.REJECT,
+    limits={"value": _NUMBERS},
 )
 def fail_info_unknown(request: OpenedRequest, tools: Tools, *, value: int = 9) -> OpenedRequest:
     """The request is refused with a failInfo that does not exist.
@@ -177,6 +179,7 @@ def fail_info_missing(request: OpenedRequest, tools: Tools) -> OpenedRequest:
     takes=SigningDraft,
     clause="RFC 8894 3.2.1.3",
     client_must=ClientMust.REJECT,
+    limits={"value": _NUMBERS},
 )
 def pki_status_unknown(signing: SigningDraft, tools: Tools, *, value: int = 7) -> SigningDraft:
     """The pkiStatus is a number that does not exist.
@@ -251,6 +254,7 @@ def pki_status_without_value(signing: SigningDraft, tools: Tools) -> SigningDraf
     takes=SigningDraft,
     clause="RFC 8894 3.2.1.4",
     client_must=ClientMust.MAY,
+    limits={"value": _NUMBERS},
 )
 def success_with_fail_info(signing: SigningDraft, tools: Tools, *, value: int = 2) -> SigningDraft:
     """A SUCCESS has a failInfo as well.
@@ -353,6 +357,7 @@ def signing_time_missing(signing: SigningDraft, tools: Tools) -> SigningDraft:
     takes=SigningDraft,
     clause="RFC 5652 11.3",
     client_must=ClientMust.MAY,
+    limits={"days": Range(-20_000, 20_000)},
 )
 def signing_time_off(signing: SigningDraft, tools: Tools, *, days: int = 400) -> SigningDraft:
     """The signingTime of the reply is far from now.
@@ -360,7 +365,7 @@ def signing_time_off(signing: SigningDraft, tools: Tools, *, days: int = 400) ->
     A server whose clock is wrong, or a reply that was kept back. ``days`` may be negative. Nothing
     says that a client must look at it; jscep checks the validity of the signer's certificate by it.
     """
-    moment = tools.lab.clock.now() + timedelta(days=_within(days, 20_000))
+    moment = tools.lab.clock.now() + timedelta(days=days)
     return set_attribute(signing, attributes.SIGNING_TIME, der.time(moment))
 
 

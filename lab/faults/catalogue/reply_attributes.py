@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ca import der
 from lab.faults.forging import drop_attributes, set_attribute, set_text
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.registry import ClientMust, Range, Seam, Step, fault
 from lab.faults.values import SigningDraft
 from scep_server.protocol import attributes
 from scep_server.protocol.messages import CertRep, MessageType
@@ -62,7 +62,13 @@ def recipient_nonce_empty(signing: SigningDraft, tools: Tools) -> SigningDraft:
     return _set_nonce(signing, attributes.RECIPIENT_NONCE, b"")
 
 
-@fault(seam=Seam.REPLY, takes=SigningDraft, clause="RFC 8894 3.2.1.5", client_must=ClientMust.REJECT)
+@fault(
+    seam=Seam.REPLY,
+    takes=SigningDraft,
+    clause="RFC 8894 3.2.1.5",
+    client_must=ClientMust.REJECT,
+    limits={"octets": Range(0, 15)},
+)
 def recipient_nonce_short(signing: SigningDraft, tools: Tools, *, octets: int = 8) -> SigningDraft:
     """The recipientNonce is the beginning of the request's senderNonce.
 
@@ -70,19 +76,23 @@ def recipient_nonce_short(signing: SigningDraft, tools: Tools, *, octets: int = 
     takes it.
     """
     nonce = signing.draft.cert_rep.recipient_nonce or b""
-    return _set_nonce(signing, attributes.RECIPIENT_NONCE, nonce[: max(octets, 0)])
+    return _set_nonce(signing, attributes.RECIPIENT_NONCE, nonce[:octets])
 
 
-@fault(seam=Seam.REPLY, takes=SigningDraft, clause="RFC 8894 3.2.1.5", client_must=ClientMust.REJECT)
+@fault(
+    seam=Seam.REPLY,
+    takes=SigningDraft,
+    clause="RFC 8894 3.2.1.5",
+    client_must=ClientMust.REJECT,
+    limits={"octets": Range(17, _LONGEST)},
+)
 def recipient_nonce_long(signing: SigningDraft, tools: Tools, *, octets: int = 32) -> SigningDraft:
     """The recipientNonce is the request's senderNonce with zero octets behind it.
 
     Whoever compares sixteen octets and no more takes it.
     """
     nonce = signing.draft.cert_rep.recipient_nonce or b""
-    return _set_nonce(
-        signing, attributes.RECIPIENT_NONCE, nonce.ljust(max(0, min(octets, _LONGEST)), b"\x00")
-    )
+    return _set_nonce(signing, attributes.RECIPIENT_NONCE, nonce.ljust(octets, b"\x00"))
 
 
 @fault(
@@ -130,25 +140,35 @@ def sender_nonce_empty(signing: SigningDraft, tools: Tools) -> SigningDraft:
     return _set_nonce(signing, attributes.SENDER_NONCE, b"")
 
 
-@fault(seam=Seam.REPLY, takes=SigningDraft, clause="RFC 8894 3.2.1.5", client_must=ClientMust.MAY)
+@fault(
+    seam=Seam.REPLY,
+    takes=SigningDraft,
+    clause="RFC 8894 3.2.1.5",
+    client_must=ClientMust.MAY,
+    limits={"octets": Range(0, 15)},
+)
 def sender_nonce_short(signing: SigningDraft, tools: Tools, *, octets: int = 8) -> SigningDraft:
     """The senderNonce of the reply has fewer than sixteen octets.
 
     Every client that was measured takes eight.
     """
-    return _set_nonce(signing, attributes.SENDER_NONCE, signing.draft.cert_rep.sender_nonce[: max(octets, 0)])
+    return _set_nonce(signing, attributes.SENDER_NONCE, signing.draft.cert_rep.sender_nonce[:octets])
 
 
-@fault(seam=Seam.REPLY, takes=SigningDraft, clause="RFC 8894 3.2.1.5", client_must=ClientMust.MAY)
+@fault(
+    seam=Seam.REPLY,
+    takes=SigningDraft,
+    clause="RFC 8894 3.2.1.5",
+    client_must=ClientMust.MAY,
+    limits={"octets": Range(17, _LONGEST)},
+)
 def sender_nonce_long(signing: SigningDraft, tools: Tools, *, octets: int = 256) -> SigningDraft:
     """The senderNonce of the reply has far more than sixteen octets.
 
     A client with a field of sixteen octets for it must not write beyond.
     """
     nonce = signing.draft.cert_rep.sender_nonce
-    return _set_nonce(
-        signing, attributes.SENDER_NONCE, (nonce * (_LONGEST // 16))[: max(17, min(octets, _LONGEST))]
-    )
+    return _set_nonce(signing, attributes.SENDER_NONCE, (nonce * (_LONGEST // 16))[:octets])
 
 
 @fault(seam=Seam.REPLY, takes=CertRep, clause="RFC 8894 3.2.1.5", client_must=ClientMust.MAY)
@@ -222,14 +242,20 @@ def transaction_id_with_space(signing: SigningDraft, tools: Tools) -> SigningDra
     return set_text(signing, attributes.TRANSACTION_ID, signing.draft.cert_rep.transaction_id + " ")
 
 
-@fault(seam=Seam.REPLY, takes=SigningDraft, clause="RFC 8894 3.2.1.1", client_must=ClientMust.REJECT)
+@fault(
+    seam=Seam.REPLY,
+    takes=SigningDraft,
+    clause="RFC 8894 3.2.1.1",
+    client_must=ClientMust.REJECT,
+    limits={"characters": Range(1, _LONGEST)},
+)
 def transaction_id_cut_off(signing: SigningDraft, tools: Tools, *, characters: int = 16) -> SigningDraft:
     """The transactionID is only the beginning of the request's.
 
     A server whose field for it is too small. One that is short enough stays as it is.
     """
     whole = signing.draft.cert_rep.transaction_id
-    kept = whole[: max(characters, 1)]
+    kept = whole[:characters]
     return signing if kept == whole else set_text(signing, attributes.TRANSACTION_ID, kept)
 
 
@@ -246,7 +272,13 @@ def message_type_of_the_request(signing: SigningDraft, tools: Tools) -> SigningD
     return set_text(signing, attributes.MESSAGE_TYPE, str(asked))
 
 
-@fault(seam=Seam.REPLY, takes=SigningDraft, clause="RFC 8894 3.2.1.2", client_must=ClientMust.REJECT)
+@fault(
+    seam=Seam.REPLY,
+    takes=SigningDraft,
+    clause="RFC 8894 3.2.1.2",
+    client_must=ClientMust.REJECT,
+    limits={"value": Range(0, 999_999)},
+)
 def message_type_unknown(signing: SigningDraft, tools: Tools, *, value: int = 99) -> SigningDraft:
     """The messageType of the reply is a number that does not exist."""
     return set_text(signing, attributes.MESSAGE_TYPE, str(value))

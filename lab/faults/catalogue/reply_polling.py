@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from lab.faults.forging import drop_attributes, is_success, set_text
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.registry import ClientMust, Range, Seam, Step, fault
 from lab.faults.values import OpenedRequest, SigningDraft
 from scep_server.protocol import attributes, errors
 from scep_server.protocol.messages import CertRep, MessageType, PkiStatus
@@ -54,6 +54,7 @@ def _held(request: OpenedRequest) -> OpenedRequest:
     clause="RFC 8894 3.3.2.3, 4.4",
     client_must=ClientMust.SUCCEED,
     step=Step.POLL,
+    limits={"polls": Range(1, 10_000)},
 )
 def pending_then_success(cert_rep: CertRep, tools: Tools, *, polls: int = 2) -> CertRep:
     """The request is PENDING until the client has polled ``polls`` times, and then granted.
@@ -70,6 +71,7 @@ def pending_then_success(cert_rep: CertRep, tools: Tools, *, polls: int = 2) -> 
     clause="RFC 8894 3.3.2.2, 4.4",
     client_must=ClientMust.REJECT,
     step=Step.POLL,
+    limits={"polls": Range(1, 10_000)},
 )
 def pending_then_failure(request: OpenedRequest, tools: Tools, *, polls: int = 2) -> OpenedRequest:
     """The request is PENDING until the client has polled ``polls`` times, and then refused: badRequest.
@@ -89,6 +91,7 @@ def pending_then_failure(request: OpenedRequest, tools: Tools, *, polls: int = 2
     clause="RFC 8894 4.4",
     client_must=ClientMust.REJECT,
     step=Step.POLL,
+    limits={"polls": Range(1, 10_000)},
 )
 def pending_then_unknown(request: OpenedRequest, tools: Tools, *, polls: int = 1) -> OpenedRequest:
     """The request is PENDING, and after ``polls`` polls the server knows nothing of it: badCertId.
@@ -120,6 +123,7 @@ def pending_for_ever(request: OpenedRequest, tools: Tools) -> OpenedRequest:
     takes=SigningDraft,
     clause="RFC 8894 3.3.2.3",
     client_must=ClientMust.MAY,
+    limits={"polls": Range(1, 10_000)},
 )
 def pending_with_envelope(signing: SigningDraft, tools: Tools, *, polls: int = 1) -> SigningDraft:
     """A PENDING has a pkcsPKIEnvelope with the certificate in it, until the client has polled.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.registry import ClientMust, Range, Seam, Step, fault
 from lab.faults.values import Close, HttpAnswer, Reset, Send, Wait, WireStep
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lab.faults.tools import Tools
 
 _MEGABYTE: Final = 1024 * 1024
@@ -173,7 +175,11 @@ def slow(answer: HttpAnswer, tools: Tools, *, seconds: float = 0.5) -> HttpAnswe
     )
 
 
-@_wire(clause="RFC 9112 2.2", client_must=ClientMust.SUCCEED)
+@_wire(
+    clause="RFC 9112 2.2",
+    client_must=ClientMust.SUCCEED,
+    limits={"octets": Range(1, 1_000_000), "pause": Range(0, 3600)},
+)
 def drip_fed(answer: HttpAnswer, tools: Tools, *, octets: int = 200, pause: float = 0.01) -> HttpAnswer:
     """The answer comes in small pieces with pauses between them, headers and body alike.
 
@@ -181,10 +187,11 @@ def drip_fed(answer: HttpAnswer, tools: Tools, *, octets: int = 200, pause: floa
     """
     del tools
 
-    def delivery(whole: HttpAnswer) -> tuple[WireStep, ...]:
-        stream, size = whole.head() + whole.body, max(octets, 1)
-        pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
-        return tuple(step for piece in pieces for step in (Send(piece), Wait(pause)))
+    def delivery(whole: HttpAnswer) -> Iterator[WireStep]:
+        stream = whole.head() + whole.body
+        for at in range(0, len(stream), octets):
+            yield Send(stream[at : at + octets])
+            yield Wait(pause)
 
     return answer.delivered(f"in pieces of {octets} octets", delivery)
 
@@ -197,16 +204,17 @@ def headers_without_end(answer: HttpAnswer, tools: Tools, *, seconds: float = 12
     """
     del tools
 
-    def delivery(whole: HttpAnswer) -> tuple[WireStep, ...]:
-        steps: list[WireStep] = [Send(whole.head()[:-2])]
+    def delivery(whole: HttpAnswer) -> Iterator[WireStep]:
+        yield Send(whole.head()[:-2])
         for number in range(int(seconds * 10)):
-            steps += [Wait(0.1), Send(b"X-Padding-%d: x\r\n" % number)]
-        return (*steps, Close())
+            yield Wait(0.1)
+            yield Send(b"X-Padding-%d: x\r\n" % number)
+        yield Close()
 
     return answer.delivered("headers without an end", delivery)
 
 
-@_wire(clause="RFC 9110 17.5", client_must=ClientMust.REJECT)
+@_wire(clause="RFC 9110 17.5", client_must=ClientMust.REJECT, limits={"megabytes": Range(1, 1024)})
 def body_without_end(answer: HttpAnswer, tools: Tools, *, megabytes: int = 64) -> HttpAnswer:
     """The body is followed by 64 megabytes of zeros, without Content-Length.
 
@@ -214,8 +222,10 @@ def body_without_end(answer: HttpAnswer, tools: Tools, *, megabytes: int = 64) -
     """
     del tools
 
-    def delivery(whole: HttpAnswer) -> tuple[WireStep, ...]:
+    def delivery(whole: HttpAnswer) -> Iterator[WireStep]:
+        yield Send(whole.head() + whole.body)
         zeros = Send(bytes(_MEGABYTE))
-        return (Send(whole.head() + whole.body), *(zeros for _ in range(megabytes)), Close())
+        yield from (zeros for _ in range(megabytes))
+        yield Close()
 
     return answer.with_header("Content-Length", None).delivered(f"{megabytes} MB more", delivery)

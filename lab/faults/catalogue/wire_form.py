@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.registry import ClientMust, Range, Seam, Step, fault
 from lab.faults.values import Close, HttpAnswer, Send, Wait, WireStep
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def content_length_too_short(answer: HttpAnswer, tools: Tools) -> HttpAnswer:
     )
 
 
-@_wire(clause="RFC 9112 8", client_must=ClientMust.RETRY)
+@_wire(clause="RFC 9112 8", client_must=ClientMust.RETRY, limits={"octets": Range(1, 1_000_000_000)})
 def content_length_too_long(
     answer: HttpAnswer, tools: Tools, *, octets: int = 16, seconds: float = 120.0
 ) -> HttpAnswer:
@@ -150,17 +150,16 @@ def gzip_announced_and_not_done(answer: HttpAnswer, tools: Tools) -> HttpAnswer:
     return answer.with_header("Content-Encoding", "gzip")
 
 
-@_wire(clause="RFC 9112 7.1", client_must=ClientMust.SUCCEED)
+@_wire(clause="RFC 9112 7.1", client_must=ClientMust.SUCCEED, limits={"octets": Range(1, 1_000_000)})
 def chunked(answer: HttpAnswer, tools: Tools, *, octets: int = 100) -> HttpAnswer:
     """The body is sent in chunks of 100 octets.
 
     What any HTTP/1.1 server may do; a client that speaks HTTP/1.1 must be able to read it.
     """
     del tools
-    size = max(octets, 1)
 
     def delivery(whole: HttpAnswer) -> tuple[WireStep, ...]:
-        pieces = [whole.body[at : at + size] for at in range(0, len(whole.body), size)]
+        pieces = [whole.body[at : at + octets] for at in range(0, len(whole.body), octets)]
         stream = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
         return Send(whole.head() + stream + b"0\r\n\r\n"), Close()
 

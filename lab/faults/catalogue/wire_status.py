@@ -13,7 +13,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from lab.faults.registry import ClientMust, Seam, Step, fault
+from lab.faults.registry import ClientMust, Range, Seam, Step, fault
 from lab.faults.values import Arrival, HttpAnswer, Reset
 from scep_server.ndes import iis
 
@@ -69,6 +69,7 @@ def unauthorized(arrival: Arrival, tools: Tools, *, schemes: str = "Negotiate, N
     clause="RFC 9110 15.5.4",
     client_must=ClientMust.REJECT,
     symptom="0x80190193 Forbidden (403). (windows-client.md 1.3)",
+    limits={"substatus": Range(0, 999)},
 )
 def forbidden(arrival: Arrival, tools: Tools, *, substatus: int = 0) -> Arrival:
     """IIS, or what guards it, refuses: 403.
@@ -100,6 +101,7 @@ def not_found(arrival: Arrival, tools: Tools) -> Arrival:
     client_must=ClientMust.REJECT,
     step=Step.ENROL,
     operations={"PKIOperation"},
+    limits={"longest": Range(0, 1_000_000)},
 )
 def query_too_long(arrival: Arrival, tools: Tools, *, longest: int = 2048) -> Arrival:
     """IIS's request filtering refuses a PKIOperation by GET for its long query: 404.15.
