@@ -41,14 +41,17 @@ class Gate:
         return guarded
 
     @contextmanager
-    def shut(self) -> Iterator[None]:
-        """Let nobody in, and wait until nobody is inside.
+    def shut(self, then: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Let nobody in, do ``then``, and wait until nobody is inside.
 
         Raises:
             StillAnswering: somebody is, and stays there.
 
         """
         try:
+            with self._changed:
+                self._is_shut = True
+            then()
             self._wait_until_empty()
             yield
         finally:
@@ -58,7 +61,6 @@ class Gate:
 
     def _wait_until_empty(self) -> None:
         with self._changed:
-            self._is_shut = True
             if not self._changed.wait_for(lambda: not self._inside, self._patience):
                 raise StillAnswering(
                     f"{self._inside} requests are still being answered after {self._patience:g} s"

@@ -314,7 +314,7 @@ class RunningLab:
             self.health.stop()  # first: what it is looking at is behind the gate
             self._republisher.stop()
             try:
-                with self._gate.shut():
+                with self._gate.shut(self.faults.interrupt):
                     self._come_back_to(self._beginning)
             finally:
                 self._watch()

@@ -46,6 +46,7 @@ class FaultView(ApiModel):
     step: Step = Field(description="What a client does to meet it")
     operations: tuple[str, ...] | None = Field(description="Where it is applied; none: wherever it can be")
     parameters: dict[str, ParameterValue] = Field(description="Its parameters with their defaults")
+    limits: dict[str, str] = Field(description="What each of them may be, in words")
     url: str | None = Field(
         description="Where a client that enrols always meets it; none where the lab serves no such URLs, and "
         "in lists where the fault has a port of its own, which is opened when the fault is shown"
@@ -65,6 +66,7 @@ class FaultView(ApiModel):
             step=fault.step,
             operations=None if fault.operations is None else tuple(sorted(fault.operations)),
             parameters=dict(fault.parameters),
+            limits={name: str(limit) for name, limit in fault.limits.items()},
             url=url,
         )
 

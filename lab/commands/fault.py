@@ -213,6 +213,7 @@ def _fields(found: FaultView) -> list[tuple[str, object]]:
         ("Met on", found.step.value),
         ("Applied to", ", ".join(found.operations) if found.operations else "wherever it can be"),
         ("Parameters", _named_values(found.parameters)),
+        ("Limits", _named_values(found.limits)),
         ("Always met at", found.url),
     ]
 

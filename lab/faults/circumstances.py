@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
 
     from lab.recorded import AppliedFault, ListenerName
@@ -63,6 +64,7 @@ class Circumstances:
     pinned: Pinned | None = None
     time_shift: timedelta = timedelta(0)
     exchange: Exchange | None = None
+    ending: threading.Event | None = None
     applied: list[AppliedFault] = field(default_factory=list)
     decided: dict[int, Fault | None] = field(
         default_factory=dict

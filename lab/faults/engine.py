@@ -112,9 +112,9 @@ class FaultEngine:
         """Wait, at most until the lab stops; tell whether it does."""
         return self._stopping.wait(max(seconds, 0))
 
-    def interruption(self) -> Callable[[], bool]:
-        """Return what tells, from now on, whether the waiting that is under way is to end."""
-        return self._stopping.is_set
+    def interruption(self) -> threading.Event:
+        """Return what is set once the waiting of exchanges that began before is to end."""
+        return self._stopping
 
     # -- rules -------------------------------------------------------------------------
 
@@ -269,7 +269,14 @@ class FaultEngine:
         key = (rule_id or chosen.id, circumstances.transaction_id or circumstances.client_address)
         nth, memory = self._applied.get(key, (0, {}))
         memory = dict(memory)
-        tools = Tools(world=self._world, circumstances=circumstances, nth=nth, memory=memory, wait=self.wait)
+        ending = circumstances.ending or self._stopping
+        tools = Tools(
+            world=self._world,
+            circumstances=circumstances,
+            nth=nth,
+            memory=memory,
+            wait=lambda seconds: ending.wait(max(seconds, 0)),
+        )
         read = chosen.read_parameters(parameters)
         noted = AppliedFault(fault_id=chosen.id, rule_id=rule_id, parameters=read)
         already = noted in circumstances.applied  # as where a clock is read again and again

@@ -80,10 +80,11 @@ class Served:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        begin = time.perf_counter()
+        begin, ending = time.perf_counter(), self._engine.interruption()
         asked = dict(environ)
         body = asked["wsgi.input"] = _Kept(environ["wsgi.input"])
         circumstances, answer = self._circumstances(asked)
+        circumstances.ending = ending
         with answering(circumstances):
             answer = self._engine.bend(answer or self._ask(asked, circumstances))
             if circumstances.unavailable is not None:
@@ -94,7 +95,7 @@ class Served:
             self._keep(asked, body, circumstances, answer, time.perf_counter() - begin)
             if answer.delivery is not None:
                 connection = cast("RawConnection", environ[RAW_CONNECTION_KEY])
-                deliver(answer, connection, self._engine.interruption())
+                deliver(answer, connection, ending.is_set)
                 return []  # the server has nothing left to send
         start_response(f"{answer.status} {answer.phrase}", list(answer.headers))
         return [answer.body]

@@ -297,11 +297,6 @@ def failure_with_envelope(signing: SigningDraft, tools: Tools) -> SigningDraft:
     return set_text(failed, attributes.FAIL_INFO, str(FailInfo.BAD_REQUEST.value))
 
 
-def _within(amount: int, limit: int) -> int:
-    """Return an amount of time that leads to no year without a date."""
-    return max(-limit, min(amount, limit))
-
-
 # -- another's reply ---------------------------------------------------------------------
 
 
@@ -332,8 +327,7 @@ def stale_reply(
             transaction_id=digest.hexdigest()[:40].upper(),
             recipient_nonce=digest.digest()[:16],
             recipient=recipient,
-            signing_time=was.signing_time
-            and was.signing_time - timedelta(minutes=_within(minutes, 10_000_000)),
+            signing_time=was.signing_time and was.signing_time - timedelta(minutes=minutes),
         ),
     )
 
