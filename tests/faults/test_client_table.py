@@ -29,5 +29,7 @@ def test_table_has_a_row_for_every_fault_and_no_other() -> None:
 def test_client_does_what_the_table_says(client: Client, fault: Fault, scep_lab: ScepLab) -> None:
     for program in client.programs:
         require_peer(program)
+    if not client.is_that_version:
+        pytest.skip(f"the table is about {client.name} {client.version}, and another one is installed")
     cell = read_table(TABLE.read_text())[fault.id, client.name]
     assert str(meet(client, fault, scep_lab)) == cell, "`make client-table` writes the table anew"
