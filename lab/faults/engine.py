@@ -108,9 +108,9 @@ class FaultEngine:
         waiting, self._stopping = self._stopping, threading.Event()
         waiting.set()
 
-    def wait(self, seconds: float) -> bool:
-        """Wait, at most until the lab stops; tell whether it does."""
-        return self._stopping.wait(max(seconds, 0))
+    def wait(self, seconds: float, ending: threading.Event | None = None) -> bool:
+        """Wait, at most until ``ending`` or else the lab stops; tell whether it does."""
+        return (ending or self._stopping).wait(max(seconds, 0))
 
     def interruption(self) -> threading.Event:
         """Return what is set once the waiting of exchanges that began before is to end."""
@@ -269,13 +269,12 @@ class FaultEngine:
         key = (rule_id or chosen.id, circumstances.transaction_id or circumstances.client_address)
         nth, memory = self._applied.get(key, (0, {}))
         memory = dict(memory)
-        ending = circumstances.ending or self._stopping
         tools = Tools(
             world=self._world,
             circumstances=circumstances,
             nth=nth,
             memory=memory,
-            wait=lambda seconds: ending.wait(max(seconds, 0)),
+            wait=lambda seconds: self.wait(seconds, circumstances.ending),
         )
         read = chosen.read_parameters(parameters)
         noted = AppliedFault(fault_id=chosen.id, rule_id=rule_id, parameters=read)

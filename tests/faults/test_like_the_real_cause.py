@@ -311,7 +311,7 @@ def test_who_waits_keeps_nobody_else_waiting(
 ) -> None:
     waiting, enough = threading.Event(), threading.Event()
 
-    def wait(_seconds: float) -> bool:
+    def wait(_seconds: float, _ending: object) -> bool:
         waiting.set()
         return enough.wait(60)
 
