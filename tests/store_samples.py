@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ca.records import (
     ChallengeKind,
+    CrlKind,
+    CrlRecord,
     NewCertificate,
     NewChallenge,
     NewRequest,
     NewTransaction,
+    Revocation,
+    RevocationReason,
     TransactionStatus,
 )
 from ca.store import SqlStore
@@ -27,6 +31,11 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ISSUER = "ab" * 20
+OTHER_ISSUER = "cd" * 20
+HOLD = Revocation(revoked_at=NOW, reason=RevocationReason.CERTIFICATE_HOLD)
+COMPROMISE = Revocation(
+    revoked_at=NOW, reason=RevocationReason.KEY_COMPROMISE, invalidity_date=NOW - timedelta(days=3)
+)
 
 
 def digest(text: str) -> str:
@@ -84,6 +93,27 @@ def new_transaction(transaction_id: str, **changes: object) -> NewTransaction:
         created_at=NOW,
     )
     return replace(transaction, **changes)  # type: ignore[arg-type]
+
+
+def crl(number: int, kind: CrlKind, issuer_key_id: str = ISSUER) -> CrlRecord:
+    return CrlRecord(
+        issuer_key_id=issuer_key_id,
+        number=number,
+        kind=kind,
+        this_update=NOW,
+        next_update=NOW + timedelta(days=8),
+        next_publish=NOW + timedelta(days=7),
+        entries=12,
+        der=b"crl %d" % number,
+    )
+
+
+def assert_same(record: object, given: object) -> None:
+    """Assert that a record has every field of what it was made of."""
+    assert {field.name: getattr(record, field.name) for field in fields(given)} == {  # type: ignore[arg-type]
+        field.name: getattr(given, field.name)
+        for field in fields(given)  # type: ignore[arg-type]
+    }
 
 
 def enrol(transaction: StoreTransaction, number: int) -> None:
