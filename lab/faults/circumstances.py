@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ca.errors import CaError
+from ca.pkcs10 import parse_request
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
@@ -56,7 +59,6 @@ class Circumstances:
     endpoint: str | None = None
     message_type: str | None = None
     transaction_id: str | None = None
-    subject: str | None = None
     csr: bytes | None = None
     finish: Callable[[SigningDraft], SigningDraft] | None = None
     unavailable: tuple[int, str] | None = None
@@ -70,6 +72,19 @@ class Circumstances:
         default_factory=dict
     )  # rule id to what it does here, if anything
     hit: set[int] = field(default_factory=set)  # ids of the rules that are counted for this exchange
+    _subject: tuple[str | None] | None = field(default=None, init=False, repr=False)  # once it was asked for
+
+    @property
+    def subject(self) -> str | None:
+        """The subject of ``csr``, RFC 4514; None before there is one, or where it cannot be read.
+
+        Read when it is first asked for: few faults want it, and every enrolment would pay.
+        """
+        if self.csr is None:
+            return None
+        if self._subject is None:
+            self._subject = (_subject_of(self.csr),)
+        return self._subject[0]
 
 
 _CURRENT: ContextVar[Circumstances | None] = ContextVar("lab.faults.circumstances", default=None)
@@ -88,3 +103,10 @@ def answering(circumstances: Circumstances) -> Iterator[None]:
         yield
     finally:
         _CURRENT.reset(token)
+
+
+def _subject_of(csr: bytes) -> str | None:
+    try:
+        return parse_request(csr).subject
+    except CaError:
+        return None

@@ -195,6 +195,19 @@ class FaultEngine:
         )
         return pinned, slash + rest
 
+    def concerns(self, taken: type) -> bool:
+        """Tell whether the current exchange may meet a fault that takes values of this type.
+
+        For those to whom making such a value is work. What they are told True of may still come back from
+        `bend` as it was.
+        """
+        circumstances = current()
+        if circumstances is None:
+            return False
+        if circumstances.pinned is not None:
+            return circumstances.pinned.fault.takes is taken
+        return any(taken in rule.takes for rule in self._rules.values())
+
     def bend(self, value: _Value) -> _Value:
         """Return what the faults of the current exchange make of a value."""
         circumstances = current()

@@ -63,8 +63,10 @@ class Match(_Model):
         """Tell whether an exchange matches, as far as it is known; what is unknown does not match."""
         for name in _FACTS:
             wanted = getattr(self, name)
+            if wanted is None:
+                continue  # nor is it looked for: a subject would have to be read first
             found = getattr(circumstances, name)
-            if wanted is not None and (found is None or not fnmatchcase(found.lower(), wanted.lower())):
+            if found is None or not fnmatchcase(found.lower(), wanted.lower()):
                 return False
         return self.client_address is None or _is_in(circumstances.client_address, self.client_address)
 

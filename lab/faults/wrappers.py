@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from ca.errors import CaError
-from ca.pkcs10 import parse_request
 from lab.world import Wrapping
 from scep_server.exchange import HttpReply
 from scep_server.protocol.messages import CertificationRequest, MessageType
@@ -17,6 +15,7 @@ from .ca_answers import encode_ca_answer, read_ca_answer
 from .circumstances import current
 from .leaning import BentAuthority, BentLoading, BentSigner, BentStore
 from .values import (
+    CaCertificatesAnswer,
     CapabilitiesAnswer,
     EncodedMessage,
     OpenedRequest,
@@ -138,7 +137,7 @@ class BentCodec:
         if circumstances is None:
             return content
         if isinstance(content, CertificationRequest):
-            circumstances.subject, circumstances.csr = _subject(content.csr), content.csr
+            circumstances.csr = content.csr
         request = self._engine.bend(OpenedRequest(message=opened, content=content))
         if request.refusal is not None:
             circumstances.finish = request.finish
@@ -196,13 +195,6 @@ class BentCodec:
         )
 
 
-def _subject(csr: bytes) -> str | None:
-    try:
-        return parse_request(csr).subject
-    except CaError:
-        return None
-
-
 class BentService:
     """A SCEP service whose GetCACaps and GetCACert answers faults may change."""
 
@@ -225,7 +217,7 @@ class BentService:
             capabilities = CapabilitiesAnswer(body=reply.body, content_type=reply.content_type)
             bent = self._engine.bend(capabilities)
             return replace(reply, body=bent.body, content_type=bent.content_type)
-        if circumstances.operation == "GetCACert":
+        if circumstances.operation == "GetCACert" and self._engine.concerns(CaCertificatesAnswer):
             offered = read_ca_answer(reply.body)
             chosen = self._engine.bend(offered)
             if chosen is not offered:

@@ -7,9 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from forge.csr import CsrForge
+from forge.keys import KeyPool
 from pydantic import ValidationError
 
-from lab.faults.circumstances import Circumstances, answering
+from lab.client.requests import parse_subject
+from lab.faults import circumstances as circumstances_module
+from lab.faults.circumstances import Circumstances, Pinned, answering
 from lab.faults.engine import FaultEngine, path_of
 from lab.faults.registry import BadParameter, UnknownFault, catalogue, find
 from lab.faults.rules import RuleOrder
@@ -19,6 +23,7 @@ from scep_server.protocol.messages import CertRep, PasswordRecipient, PkiStatus
 
 NONCE = "reply::wrong-recipient-nonce"
 RESET = "wire::reset-within-headers"
+KEY = KeyPool(primes=2).fresh()
 
 
 @pytest.fixture
@@ -52,6 +57,10 @@ def circumstances(**known: Any) -> Circumstances:
     return Circumstances(**{**values, **known})
 
 
+def csr(subject: str) -> bytes:
+    return CsrForge(key=KEY, subject=parse_subject(subject)).encode()
+
+
 def ask(engine: FaultEngine, value: object = None, **known: Any) -> bool:
     """Pass a value by the engine in an exchange of its own; tell whether it came out changed."""
     sent = cert_rep() if value is None else value
@@ -78,7 +87,12 @@ def test_only_values_of_its_type_are_changed(engine: FaultEngine) -> None:
         ({"operation": "pkioperation"}, {}, {"operation": "GetCACert"}),
         ({"message_type": "PKCSReq"}, {"message_type": "PKCSReq"}, {"message_type": "CertPoll"}),
         ({"transaction_id": "ab*"}, {"transaction_id": "ABC"}, {"transaction_id": "BAC"}),
-        ({"subject": "CN=laptop-?,*"}, {"subject": "CN=laptop-1,O=Example"}, {"subject": "CN=laptop-12,O=E"}),
+        (
+            {"subject": "CN=laptop-?,*"},
+            {"csr": csr("CN=laptop-1,O=Example")},
+            {"csr": csr("CN=laptop-12,O=E")},
+        ),
+        ({"subject": "*"}, {"csr": csr("CN=a")}, {"csr": b"no PKCS#10"}),
         ({"user_agent": "*win32*"}, {}, {"user_agent": "curl/8"}),
         ({"endpoint": "other"}, {"endpoint": "other"}, {"endpoint": "default"}),
         ({"path": "/certsrv/*"}, {"path": "/CertSrv/mscep/mscep.dll"}, {"path": "/scep"}),
@@ -88,7 +102,7 @@ def test_only_values_of_its_type_are_changed(engine: FaultEngine) -> None:
     ],
 )
 def test_applies_where_everything_matches(
-    engine: FaultEngine, match: dict[str, str], hit: dict[str, str], miss: dict[str, str]
+    engine: FaultEngine, match: dict[str, str], hit: dict[str, Any], miss: dict[str, Any]
 ) -> None:
     engine.add(RuleOrder.model_validate({"fault": NONCE, "match": match}))
     assert ask(engine, **hit)
@@ -99,7 +113,37 @@ def test_what_is_not_known_yet_does_not_match(engine: FaultEngine) -> None:
     rule = engine.add(RuleOrder.model_validate({"fault": NONCE, "match": {"subject": "*"}, "times": 1}))
     assert not ask(engine)
     assert engine.rule(rule.id).left == 1  # type: ignore[union-attr]
-    assert ask(engine, subject="CN=a")
+    assert ask(engine, csr=csr("CN=a"))
+
+
+def test_a_subject_is_read_when_a_rule_wants_it_and_once(
+    engine: FaultEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+    parse = circumstances_module.parse_request
+    monkeypatch.setattr(
+        circumstances_module, "parse_request", lambda octets: read.append(octets) or parse(octets)
+    )
+    request = csr("CN=a")
+    engine.add(RuleOrder(fault=NONCE, times=1))
+    assert ask(engine, csr=request)
+    assert read == []
+    for subject in ("CN=b", "CN=c"):
+        engine.add(RuleOrder.model_validate({"fault": NONCE, "match": {"subject": subject}}))
+    assert not ask(engine, csr=request)
+    assert read == [request]
+
+
+def test_only_those_concern_an_exchange_whom_it_may_meet(engine: FaultEngine) -> None:
+    assert not engine.concerns(CertRep)
+    engine.add(RuleOrder(fault=NONCE))
+    assert not engine.concerns(CertRep)  # outside of exchanges
+    with answering(circumstances()):
+        assert engine.concerns(CertRep)
+        assert not engine.concerns(HttpAnswer)
+    with answering(circumstances(pinned=Pinned(fault=find(RESET), prefix=""))):
+        assert engine.concerns(HttpAnswer)
+        assert not engine.concerns(CertRep)  # rules are for those without a fault of their own
 
 
 def test_counts_exchanges_and_not_values(engine: FaultEngine) -> None:
