@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ca.folders import PRIVATE, replace_file
-
-from .settings import UnusableSettings
+from ca.process.settings import UnusableSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

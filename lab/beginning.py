@@ -9,9 +9,10 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from scep_server.ndes.logs import logs_folder
+
 from .folder_image import FolderImage
 from .journal.settings import journal_folder
-from .ndes_logs import logs_folder
 
 if TYPE_CHECKING:
     from .world import World

@@ -21,6 +21,7 @@ import structlog
 
 from ca.folders import PkiFolder
 from ca.keys import generate_keys
+from ca.process.settings import UnusableSettings
 from ca.records import StoreUnavailable
 from crl_publisher import PublishingByTurns, Republisher
 from crl_publisher.app import create_app as create_publisher_app
@@ -47,7 +48,6 @@ from .lab_health import LabHealth
 from .listeners import Listener
 from .ready import ReadyFacts
 from .server_certificate import ServerCertificate
-from .settings import UnusableSettings
 from .world import World
 
 if TYPE_CHECKING:

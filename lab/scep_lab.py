@@ -92,9 +92,9 @@ class ScepLab:
         if self._running is not None:
             raise RuntimeError("this lab is running already")
         with KeysAhead(self._settings.pki.ceremony_keys) as keys, contextlib.ExitStack() as undo:
+            from ca.process.logs import route_to_standard_logging
             from scep_server.exchange_log import ExchangeLog
 
-            from .logs import route_to_standard_logging
             from .running import RunningLab
             from .trust_files import TrustedRoot
 

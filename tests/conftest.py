@@ -12,7 +12,7 @@ import pytest
 from peers import PEERS, REQUIRE_PEERS
 from postgresql import PostgresqlServer, running_postgresql
 
-from lab.logs import route_to_standard_logging
+from ca.process.logs import route_to_standard_logging
 
 # `structlog.testing.capture_logs` leaves structlog configured as it found it. Found without a configuration
 # it would leave the one that prints, and every lab of a later test would log into what a command prints.

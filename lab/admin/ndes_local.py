@@ -17,8 +17,8 @@ from ca.keys import PrivateKey, UnusableKey
 from ca.records import StoreUnavailable
 from ca.registration import RaFiles, RaRole, RegistrationDesk
 from ca.templates import BadTemplate
-from lab.ndes_logs import event_file, iis_folder, trace_file
 from scep_server.ndes.event_log import read_event_file
+from scep_server.ndes.logs import event_file, iis_folder, trace_file
 from scep_server.ra_standing import RaUnusable, standing_of
 
 from .desk import DeskRefused, DeskUnavailable, Invalid

@@ -9,9 +9,10 @@ from flask import Response, request
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from werkzeug.exceptions import UnsupportedMediaType
 
+from ca.process.wording import described
+
 from .desk import Invalid
 from .operation import JSON, Otherwise
-from .wording import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ca.process.wording import described
 from ca.templates import BadTemplate, Template, TemplateSet, read_template
 
 from .desk import DeskRefused, DeskUnavailable, Invalid, NotFound
 from .templates import TemplateChange, TemplateView
-from .wording import described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ca.process.settings import LoadedSettings, effective_rows
 from ca.records import CertificateFilter
-from lab.settings import LoadedSettings, effective_rows
 
 from .controls import required
 from .desk import DeskRefused, DeskUnavailable

@@ -176,8 +176,8 @@ def settings_of(settings: LabSettings, folder: PkiFolder) -> LabSettings:
     What is issued names the address that the ceremony was told, unless the settings name another.
     """
     from ca.opening import open_public_url
+    from crl_publisher.program import DEFAULT_PORT as DEFAULT_PKI_PORT
     from lab.running import with_public_url
-    from lab.settings import DEFAULT_PKI_PORT
 
     folder.require()
     told = settings.pki.model_fields_set | settings.server.model_fields_set

@@ -19,7 +19,7 @@ _MISTAKES = (
     ("lab.ready", "UnusableReadyFile"),
     ("lab.revocation_list", "BadRevocationList"),
     ("lab.running", "NotAnswering"),
-    ("lab.settings", "UnusableSettings"),
+    ("ca.process.settings", "UnusableSettings"),
     ("pydantic_core", "ValidationError"),  # of an order: arguments are what models are made from here
     ("scep_server.ra_standing", "RaUnusable"),
 )
@@ -44,7 +44,7 @@ def sentence(error: BaseException) -> str:
     """Return what happened, on one line."""
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
-        from lab.admin.wording import described
+        from ca.process.wording import described
 
         return described(error, error.title)
     if isinstance(error, OSError) and error.strerror and error.filename:

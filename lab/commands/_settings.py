@@ -12,7 +12,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lab.settings import LoadedSettings
+    from ca.process.settings import LoadedSettings
+    from lab.settings import LabSettings
 
 COMMAND_VARIABLES = (
     "NDES_LAB_CONFIG",
@@ -46,14 +47,14 @@ def environment() -> Mapping[str, str]:
     return os.environ  # noqa: TID251 - a composition root
 
 
-def load(config: Path | None, **flags: object) -> LoadedSettings:
+def load(config: Path | None, **flags: object) -> LoadedSettings[LabSettings]:
     """Return the settings from flags, environment and file, and log as they say.
 
     A flag is named ``section__key``; None is a flag that was not given.
     """
-    from lab.logs import log_to
+    from ca.process.environment import misspelt_variables
+    from ca.process.logs import log_to
     from lab.settings import LabSettings, load_settings
-    from lab.settings_environment import misspelt_variables
 
     for name, meant in misspelt_variables(LabSettings, environment(), COMMAND_VARIABLES).items():
         click.echo(f"Warning: {name} is not read; {meant} is", err=True)

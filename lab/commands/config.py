@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ca.process.settings import SettingRow
     from lab.admin.whole import SettingView
-    from lab.settings import SettingRow
 
 
 @click.group()
@@ -40,7 +40,8 @@ def show(
     curl: bool,
 ) -> None:
     """Show the effective settings and where each came from; secrets are hidden."""
-    from lab.settings import LabSettings, effective_rows
+    from ca.process.settings import effective_rows
+    from lab.settings import LabSettings
 
     if section is not None and section not in LabSettings.model_fields:
         raise click.UsageError(f"no section {section!r}; known: {', '.join(LabSettings.model_fields)}")

@@ -64,8 +64,8 @@ def sign_root(
     """Take the offline root out, sign its next CRL with it, and publish that."""
     from ca.clock import SystemClock
     from ca.folders import PkiFolder
+    from ca.process.settings import DEFAULT_DATA_DIR
     from ca.root import OfflineRoot
-    from lab.settings import DEFAULT_DATA_DIR
 
     from ._desk import local_desk, settings_of
 

@@ -149,7 +149,7 @@ def _url(data_dir: Path | None, database_url: str | None, config: Path | None) -
     """Return the URL of the database that options and settings name."""
     from ca import opening
     from ca.folders import PkiFolder
-    from lab.settings import DEFAULT_DATA_DIR
+    from ca.process.settings import DEFAULT_DATA_DIR
 
     loaded = load(config, server__data_dir=data_dir, pki__database_url=database_url)
     settings = loaded.settings

@@ -195,7 +195,7 @@ def _pairs(option: str, given: Iterable[str]) -> dict[str, str]:
 def _order(wanted: dict[str, Any]) -> RuleOrder:
     from pydantic import ValidationError
 
-    from lab.admin.wording import described
+    from ca.process.wording import described
     from lab.faults.rules import RuleOrder
 
     try:

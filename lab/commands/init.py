@@ -39,8 +39,9 @@ def init(
     from ca.ceremony import hold_ceremony
     from ca.clock import SystemClock
     from ca.folders import PkiFolder
+    from ca.process.settings import DEFAULT_DATA_DIR
+    from crl_publisher.program import DEFAULT_PORT as DEFAULT_PKI_PORT
     from lab.running import with_public_url
-    from lab.settings import DEFAULT_DATA_DIR, DEFAULT_PKI_PORT
 
     settings = load(
         config,

@@ -90,7 +90,7 @@ def activate_ca(data_dir: Path | None, config: Path | None, as_json: bool) -> No
 
 def _folder(data_dir: Path | None, config: Path | None) -> tuple[PkiFolder, LabSettings]:
     from ca.folders import PkiFolder
-    from lab.settings import DEFAULT_DATA_DIR
+    from ca.process.settings import DEFAULT_DATA_DIR
 
     from ._desk import settings_of
 

@@ -46,9 +46,9 @@ def populate(desk: Desk, file: str, as_json: bool) -> None:
 def _read(file: str) -> PopulateOrder:
     from pydantic import ValidationError
 
+    from ca.process.wording import described
     from lab.admin.curl import ShellBody
     from lab.admin.whole import PopulateOrder
-    from lab.admin.wording import described
 
     with click.open_file(file, "rb") as stream:
         data = stream.read()

@@ -101,7 +101,7 @@ def run(names: tuple[str, ...], run_all: bool, junit: Path | None, as_json: bool
 
 def _run(chosen: list[Scenario]) -> list[ScenarioResult]:
     from ca.clock import SystemClock
-    from lab.logs import log_to
+    from ca.process.logs import log_to
     from lab.scenarios.engine.run import run_scenario
 
     log_to(sys.stderr, level="critical", log_format="auto")  # what goes wrong on purpose is in the report

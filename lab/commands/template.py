@@ -107,8 +107,8 @@ def change(
     """Change permissions, approval, key size or periods of a template."""
     from pydantic import ValidationError
 
+    from ca.process.wording import described
     from lab.admin.templates import TemplateChange
-    from lab.admin.wording import described
 
     if enroll and nobody_enrolls:
         raise click.UsageError("--enroll and --nobody-enrolls exclude each other")

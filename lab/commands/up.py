@@ -19,8 +19,9 @@ from ._settings import config_option, data_dir_option, database_url_option, load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ca.process.settings import LoadedSettings
     from lab.ready import ReadyFacts
-    from lab.settings import LabSettings, LoadedSettings
+    from lab.settings import LabSettings
 
 _PORT = click.IntRange(0, 65535)
 
@@ -100,7 +101,7 @@ def up(
         _serve(loaded, folder, as_json, ended)
 
 
-def _serve(loaded: LoadedSettings, folder: Path, as_json: bool, ended: threading.Event) -> None:
+def _serve(loaded: LoadedSettings[LabSettings], folder: Path, as_json: bool, ended: threading.Event) -> None:
     from ca.clock import SystemClock
     from lab.ready import write_ready_file
     from lab.running import RunningLab
@@ -156,7 +157,7 @@ def _interrupted() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def _folder(settings: LabSettings, data_dir: Path | None) -> Iterator[Path]:
-    from lab.settings import DEFAULT_DATA_DIR
+    from ca.process.settings import DEFAULT_DATA_DIR
 
     if settings.server.ephemeral and data_dir is None:
         with tempfile.TemporaryDirectory(prefix="ndes-lab-", ignore_cleanup_errors=True) as temporary:

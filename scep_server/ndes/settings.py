@@ -219,6 +219,19 @@ class NdesSettings(NdesRegistry):
         return {name: getattr(self, name) for name in named}
 
 
+class LogSettings(_Settings):
+    """What an administrator of NDES reads: event log, IIS's log, trace."""
+
+    files: bool = Field(
+        default=False,
+        description="Also write them to files: logs/ in the data folder has events.jsonl, W3SVC1/u_ex*.log "
+        "and NdesSvc.log",
+    )
+    keep: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=1000, description="How many events, log lines and traced requests are kept in memory"
+    )
+
+
 class IisLimits(_Settings):
     """Limits in octets; 0 is none."""
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from ca.process.settings import UnusableSettings
 from lab import ScepLab
 from lab.admin_token import kept_token, token_file
 from lab.commands import main
 from lab.ready import read_ready_file
-from lab.settings import UnusableSettings
 
 NDES_LAB = Path(sys.executable).parent / "ndes-lab"
 DEADLINE = 120

@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
 
+from ca.process.settings import UnusableSettings, effective_rows
 from lab.commands import main
-from lab.settings import LabSettings, UnusableSettings, effective_rows, load_settings
+from lab.settings import LabSettings, load_settings
 from scep_server.ndes.profiles import MODERN, NDES_2019
 from scep_server.ndes.registry import MSCEP_KEY
 from scep_server.ndes.settings import NdesSettings

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from lab_client import client_of, order
 
 from ca.folders import PkiFolder
+from ca.process.settings import UnusableSettings
 from ca.records import CertificateStatus
 from lab import ScepLab
 from lab.client import Issued, Refused, ReplyRejected
@@ -31,7 +32,7 @@ from lab.faults.registry import BadParameter, Fault, UnknownFault, catalogue
 from lab.lab_faults import LabFaults
 from lab.listeners import ListenerError
 from lab.running import RunningLab
-from lab.settings import LabSettings, UnusableSettings
+from lab.settings import LabSettings
 
 
 @pytest.fixture(scope="module")
@@ -258,8 +259,8 @@ def test_runs_again_after_it_was_stopped() -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"nothing": {}}, "nothing: no such setting; known: pki, scep, publisher"),
-        ({"server": {"prot": 1}}, "server.prot: no such setting; known: host, port"),
+        ({"nothing": {}}, "nothing: no such setting; known: pki, server, publisher"),
+        ({"server": {"prot": 1}}, "server.prot: no such setting; known: host, data_dir"),
         ({"server": {"port": -1}}, "server.port: .*greater than or equal to 0"),
         (
             {"scep": {"profile": "nonsense"}},

@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.settings import (
-    LabSettings,
-    LoadedSettings,
-    UnusableSettings,
-    effective_rows,
-    load_settings,
-)
+from ca.process.settings import LoadedSettings, UnusableSettings, effective_rows
+from lab.settings import LabSettings, load_settings
 
 
 def rows(loaded: LoadedSettings) -> dict[str, tuple[object, str]]:
@@ -120,8 +115,8 @@ def test_token_may_come_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
-        ({"NDES_LAB_SERVR__PORT": "1"}, "NDES_LAB_SERVR__PORT: no section 'servr'; known: pki, scep"),
-        ({"NDES_LAB_SERVER__PROT": "1"}, r"server.prot: no such setting; known: host, port.*\(NDES_LAB_"),
+        ({"NDES_LAB_SERVR__PORT": "1"}, "NDES_LAB_SERVR__PORT: no section 'servr'; known: pki, server, "),
+        ({"NDES_LAB_SERVER__PROT": "1"}, r"server.prot: no such setting; known: host, data_dir.*\(NDES_LAB_"),
         ({"NDES_LAB_SERVER__PORT": "x"}, r"server.port: .*integer.*\(NDES_LAB_SERVER__PORT\)"),
         ({"NDES_LAB_SERVER__PORT": "65536"}, "server.port: .*65535"),
         ({"NDES_LAB_PKI__REQUEST_CERTIFICATES": "[x"}, "begins like JSON and is none"),
@@ -144,7 +139,7 @@ def test_says_what_is_wrong_and_where_it_came_from(environment: dict[str, str], 
     [
         ("[server\n", "is not TOML"),
         ("[server]\nport = 99999\n", r"server.port: .*lab.toml"),
-        ("[nothing]\n", "nothing: no such setting; known: pki, scep, publisher, server"),
+        ("[nothing]\n", "nothing: no such setting; known: pki, server, publisher, scep"),
         ("server = 1\n", "server: "),
     ],
 )

@@ -10,9 +10,9 @@ from scep_server.ndes.events import Level
 from .seen import ServerLogged
 
 if TYPE_CHECKING:
-    from lab.ndes_logs import NdesLogs
     from scep_server.exchange import Exchange
     from scep_server.ndes.events import Event
+    from scep_server.ndes.logs import NdesLogs
 
 _STATUS_FIELDS = slice(11, 14)  # sc-status, sc-substatus, sc-win32-status
 

@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ca.process.logs import route_to_standard_logging
 from lab.lab_clock import LabClock
-from lab.logs import route_to_standard_logging
 from lab.running import RunningLab
 from lab.settings import LabSettings
 from lab.trust import TrustAnchors, X509Certificate

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from ca.process.logs import log_to
 from lab import ScepLab
-from lab.logs import log_to
 
 SECRET = "correct horse battery staple"
 

@@ -8,8 +8,9 @@ from ca.folders import PkiUnreadable
 from ca.keys import UnusableKey
 from ca.opening import open_registration_keys
 from ca.registration import retired_keys
-from scep_server.ra import MismatchedKey, RaIdentity, RegistrationAuthority, RetiredIdentity
-from scep_server.ra_standing import RaTrouble, RaUnusable
+
+from .ra import MismatchedKey, RaIdentity, RegistrationAuthority, RetiredIdentity
+from .ra_standing import RaTrouble, RaUnusable
 
 if TYPE_CHECKING:
     from ca.folders import PkiFolder

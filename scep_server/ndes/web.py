@@ -1,4 +1,4 @@
-"""NDES's web side of a lab, put together: accounts, password cache, policy module, pages."""
+"""NDES's web side, put together: accounts, password cache, policy module, pages."""
 
 from __future__ import annotations
 
@@ -7,30 +7,28 @@ from hashlib import md5
 from typing import TYPE_CHECKING
 
 from scep_server.challenge_policy import BookedChallenges
-from scep_server.ndes.accounts import Account, Accounts
-from scep_server.ndes.admin_pages import AdminPages
-from scep_server.ndes.authentication import Authenticator
-from scep_server.ndes.face import Face, NdesFace
-from scep_server.ndes.password_cache import NdesChallenges, PasswordCache
-from scep_server.ndes.policy_host import ModuleChallenges, PolicyHost
-from scep_server.ndes.policy_modules import PolicyContext
-from scep_server.ndes.single_password import SealedPassword
-from scep_server.ndes.virtual_directories import VirtualDirectories
 from scep_server.ra_standing import RaUnusable
 from scep_server.transport import DEFAULT_ENDPOINT
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .accounts import Account, Accounts
+from .admin_pages import AdminPages
+from .authentication import Authenticator
+from .face import Face, NdesFace
+from .password_cache import NdesChallenges, PasswordCache
+from .policy_host import ModuleChallenges, PolicyHost
+from .policy_modules import PolicyContext
+from .single_password import SealedPassword
+from .virtual_directories import VirtualDirectories
 
+if TYPE_CHECKING:
     from scep_server.challenge_policy import ChallengePolicy
     from scep_server.exchange import HttpExchangeRequest, HttpReply
-    from scep_server.ndes.registry import NdesRegistry
-    from scep_server.ndes.settings import NdesSettings
+    from scep_server.server import ScepServer
 
-    from .world import World
+    from .registry import NdesRegistry
+    from .settings import NdesSettings
 
 SINGLE_PASSWORD_FILE = "ndes-single-password"
-_GENERATED_PASSWORD_OCTETS = 12
 _REALM = "NDES"
 
 
@@ -47,18 +45,18 @@ class NdesWeb:
 
 
 class _Behind:
-    """The world's SCEP service, whichever it is at the moment."""
+    """The server's SCEP service, whichever it is at the moment."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, server: ScepServer) -> None:
+        self._server = server
 
     def handle(self, request: HttpExchangeRequest) -> HttpReply:
         """Answer one request."""
-        return self._world.service.handle(request)
+        return self._server.service.handle(request)
 
     def start(self, request: HttpExchangeRequest) -> HttpReply | None:
         """Load the service if it is not loaded yet; return HTTP 500 where it cannot be."""
-        service = self._world.service
+        service = self._server.service
         try:
             service.start()
         except RaUnusable as error:
@@ -66,54 +64,50 @@ class _Behind:
         return None
 
 
-def make_ndes_web(world: World, digest_key: bytes, *, password: str | None = None) -> NdesWeb:
-    """Return NDES's web side over a world whose ``service`` may still be missing.
-
-    ``password`` is the user's; None: that of the settings, or a new one.
-    """
-    settings, endpoint = world.settings.ndes, world.settings.scep.endpoints[DEFAULT_ENDPOINT]
-    registry, events = settings.registry(endpoint), world.ndes_logs.events
+def make_ndes_web(server: ScepServer, digest_key: bytes) -> NdesWeb:
+    """Return NDES's web side over a server whose ``service`` may still be missing."""
+    settings, endpoint = server.settings.ndes, server.settings.scep.endpoints[DEFAULT_ENDPOINT]
+    registry, events = settings.registry(endpoint), server.ndes_logs.events
     single = SealedPassword(
-        world.folder.path / "secrets" / SINGLE_PASSWORD_FILE,
+        server.folder.path / "secrets" / SINGLE_PASSWORD_FILE,
         key=digest_key,
-        entropy=world.entropy,
+        entropy=server.entropy,
         length=registry.PasswordLength,
         given=None if settings.single_password is None else settings.single_password.get_secret_value(),
     )
-    cache = PasswordCache(registry=registry, book=world.challenges, store=world.store, single=single)
+    cache = PasswordCache(registry=registry, book=server.challenges, store=server.store, single=single)
     policy: ChallengePolicy = NdesChallenges(
-        registry=registry, single=single, otherwise=BookedChallenges(world.challenges)
+        registry=registry, single=single, otherwise=BookedChallenges(server.challenges)
     )
     host = None
     if settings.policy_module is not None:
         context = PolicyContext(
             options=settings.policy_options,
-            clock=world.clock,
-            entropy=world.entropy,
+            clock=server.clock,
+            entropy=server.entropy,
             cache=cache,
-            book=world.challenges,
-            store=world.store,
+            book=server.challenges,
+            store=server.store,
         )
         host = PolicyHost(settings.policy_module, context, events)
         policy = ModuleChallenges(host, policy)
-    password = _password(settings, world.entropy) if password is None else password
     directories = VirtualDirectories(registry.PasswordVDir)
     face = Face(
         settings=settings,
-        profile=world.settings.scep.ndes_profile,
-        behind=_Behind(world),
+        profile=server.settings.scep.ndes_profile,
+        behind=_Behind(server),
         directories=directories,
-        pages=_pages(world, registry, cache, directories),
+        pages=_pages(server, registry, cache, directories),
         cache=cache,
         authenticator=Authenticator(
-            accounts=_accounts(settings, password),
-            clock=world.clock,
+            accounts=_accounts(settings, server.ndes_password),
+            clock=server.clock,
             windows=settings.windows_authentication,
             basic_realm=(settings.computer_name or _REALM) if settings.basic_authentication else "",
         ),
         host=host,
-        clock=world.clock,
-        observers=world.observers,
+        clock=server.clock,
+        observers=server.observers,
     )
     return NdesWeb(
         face=NdesFace(face),
@@ -121,29 +115,24 @@ def make_ndes_web(world: World, digest_key: bytes, *, password: str | None = Non
         host=host,
         admin_path=directories.admin_path,
         user=settings.user,
-        password=password,
+        password=server.ndes_password,
     )
 
 
 def _pages(
-    world: World, registry: NdesRegistry, cache: PasswordCache, directories: VirtualDirectories
+    server: ScepServer, registry: NdesRegistry, cache: PasswordCache, directories: VirtualDirectories
 ) -> AdminPages:
-    settings = world.settings.ndes
+    settings = server.settings.ndes
     return AdminPages(
         registry=registry,
         cache=cache,
-        templates=world.authority.templates,
-        root_md5=md5(world.root.der, usedforsecurity=False).hexdigest(),
+        templates=server.authority.templates,
+        root_md5=md5(server.root.der, usedforsecurity=False).hexdigest(),
         admin_path=directories.admin_path,
         computer_name=settings.computer_name or "",
         byte_order_mark=settings.byte_order_mark,
-        events=world.ndes_logs.events,
+        events=server.ndes_logs.events,
     )
-
-
-def _password(settings: NdesSettings, entropy: Callable[[int], bytes]) -> str:
-    chosen = settings.password
-    return entropy(_GENERATED_PASSWORD_OCTETS).hex() if chosen is None else chosen.get_secret_value()
 
 
 def _accounts(settings: NdesSettings, password: str) -> Accounts:

@@ -1,4 +1,4 @@
-"""Publishing for a world: what is due, for every key of the issuing CA, and the files that say so.
+"""What a publisher does: what is due, for every key of the issuing CA, and the files that say so.
 
 Signs through the authorities, publishes through the publication, and tells who wants to know when the
 next publication is due.
@@ -17,7 +17,9 @@ from ca.locations import PublicationLocations
 from ca.opening import open_issuing_certificates, open_root_crl
 from ca.records import CrlKind
 from ca.retention import deny_overdue, forget_outlived
-from crl_publisher import CaCertificate, CaCertificates, PublicationRefused, SignedCrl, Superseded
+
+from .errors import PublicationRefused, Superseded
+from .publication import CaCertificate, CaCertificates, SignedCrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,18 +27,18 @@ if TYPE_CHECKING:
 
     from ca.authority import CertificateAuthority
     from ca.records import CrlRecord, CrlSummary
-    from crl_publisher.publication import Publishable
 
-    from .world import World
+    from .publication import Publishable
+    from .publisher import CrlPublisher
 
 _log = structlog.get_logger(__name__)
 
 
 class Publishing:
-    """Signs and publishes for a world, with what the world has when it is asked."""
+    """Signs and publishes for a publisher, with what it has when it is asked."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, publisher: CrlPublisher) -> None:
+        self._publisher = publisher
         self._signing = threading.Lock()
         self._told: list[Callable[[datetime], None]] = []
 
@@ -53,11 +55,11 @@ class Publishing:
         """
         for item in self._certificates():
             self._publish_if_good(item)
-        for authority in self._world.authorities:
+        for authority in self._publisher.authorities:
             try:
                 kind = self._wanting(authority)
                 if kind is not None:
-                    authority.sign_crls(self._world.store, kind)
+                    authority.sign_crls(self._publisher.store, kind)
             except CaError as error:
                 _log.warning("no CRL can be signed", issuer=_label(authority), reason=str(error))
             for record in self._latest(authority):
@@ -65,7 +67,7 @@ class Publishing:
 
     def _publish_if_good(self, item: Publishable) -> None:
         try:
-            self._world.publication.publish(item)
+            self._publisher.publication.publish(item)
         except Superseded:
             return
         except PublicationRefused as error:
@@ -73,21 +75,25 @@ class Publishing:
 
     def _certificates(self) -> Iterator[Publishable]:
         """Yield the certificates of root and issuing CA, all there were, and the root's CRL."""
-        world = self._world
-        root = world.root
-        file = world.root_locations.certificate_file
+        publisher = self._publisher
+        root = publisher.root
+        file = publisher.root_locations.certificate_file
         yield CaCertificate(name=file, der=root.der, issuer=root.der)
         yield _bag(file, root.der, root.der)
-        for certificate in reversed(open_issuing_certificates(world.folder)):
-            file = PublicationLocations.of_certificate(world.pki, certificate, ocsp=False).certificate_file
+        for certificate in reversed(open_issuing_certificates(publisher.folder)):
+            file = PublicationLocations.of_certificate(
+                publisher.pki, certificate, ocsp=False
+            ).certificate_file
             yield CaCertificate(name=file, der=certificate.der, issuer=root.der)
             yield _bag(file, certificate.der, root.der)
-        yield SignedCrl(name=world.root_locations.crl_file, der=open_root_crl(world.folder), issuer=root.der)
+        yield SignedCrl(
+            name=publisher.root_locations.crl_file, der=open_root_crl(publisher.folder), issuer=root.der
+        )
 
     def _wanting(self, authority: CertificateAuthority) -> CrlKind | None:
         """Return the kind of CRL without which nothing good could be published."""
         base, delta = self._newest(authority, CrlKind.BASE), self._newest(authority, CrlKind.DELTA)
-        now = self._world.clock.now()
+        now = self._publisher.clock.now()
         if base is None or not _holds(base, now):
             return CrlKind.BASE
         if self._has_deltas() and (delta is None or not _holds(delta, now) or delta.number < base.number):
@@ -96,7 +102,7 @@ class Publishing:
 
     def _latest(self, authority: CertificateAuthority) -> Iterator[CrlRecord]:
         """Yield the newest base CRL, and the newest delta CRL that goes with it."""
-        with self._world.store.reading() as transaction:
+        with self._publisher.store.reading() as transaction:
             base = transaction.latest_crl(authority.issuer_key_id, CrlKind.BASE)
             delta = transaction.latest_crl(authority.issuer_key_id, CrlKind.DELTA)
         if base is not None:
@@ -125,7 +131,7 @@ class Publishing:
 
         Raises as `publish`.
         """
-        now = self._world.clock.now()
+        now = self._publisher.clock.now()
         with self._signing:
             for authority in self._alive():
                 kind, due = self._next(authority, now)
@@ -133,11 +139,13 @@ class Publishing:
                     self._sign_and_publish(authority, kind)
                 else:  # what was signed may not have got to its place
                     self._publish_signed(authority, self._latest(authority))
-        now = self._world.clock.now()  # signing takes time, and the clock may have been put back meanwhile
-        denied = deny_overdue(self._world.store, self._world.pki.retention, now)
+        now = (
+            self._publisher.clock.now()
+        )  # signing takes time, and the clock may have been put back meanwhile
+        denied = deny_overdue(self._publisher.store, self._publisher.pki.retention, now)
         if denied:
             _log.info("pending requests have expired", denied=denied)
-        forgotten = forget_outlived(self._world.store, self._world.pki.retention, now)
+        forgotten = forget_outlived(self._publisher.store, self._publisher.pki.retention, now)
         if forgotten:
             _log.info(
                 "forgotten",
@@ -159,7 +167,7 @@ class Publishing:
 
     def next_publication(self) -> datetime:
         """Return when the next CRL is due; now, if one is missing."""
-        now = self._world.clock.now()
+        now = self._publisher.clock.now()
         return min(self._next(authority, now)[1] for authority in self._alive())
 
     def _next(self, authority: CertificateAuthority, now: datetime) -> tuple[CrlKind, datetime]:
@@ -176,7 +184,7 @@ class Publishing:
         return CrlKind.BASE, base.next_publish
 
     def _sign_and_publish(self, authority: CertificateAuthority, kind: CrlKind) -> None:
-        signed = authority.sign_crls(self._world.store, kind)
+        signed = authority.sign_crls(self._publisher.store, kind)
         self._publish_signed(authority, signed)
         for record in signed:
             _log.info(
@@ -190,7 +198,7 @@ class Publishing:
 
     def _publish_signed(self, authority: CertificateAuthority, signed: Iterable[CrlRecord]) -> None:
         try:
-            self._world.publication.publish(*(_signed_crl(authority, record) for record in signed))
+            self._publisher.publication.publish(*(_signed_crl(authority, record) for record in signed))
         except Superseded:  # another process at the same folder was faster with a later one
             _log.info("a later CRL is published already", issuer=_label(authority))
 
@@ -202,15 +210,15 @@ class Publishing:
 
     def _alive(self) -> list[CertificateAuthority]:
         """Return the CA under each key whose certificate has not ended; the present one in any case."""
-        present, *earlier = self._world.authorities
-        now = self._world.clock.now()
+        present, *earlier = self._publisher.authorities
+        now = self._publisher.clock.now()
         return [present, *(one for one in earlier if now < one.certificate.not_after)]
 
     def _has_deltas(self) -> bool:
-        return self._world.pki.publishes_deltas
+        return self._publisher.pki.publishes_deltas
 
     def _newest(self, authority: CertificateAuthority, kind: CrlKind) -> CrlSummary | None:
-        with self._world.store.reading() as transaction:
+        with self._publisher.store.reading() as transaction:
             return next(iter(transaction.crl_summaries(authority.issuer_key_id, kind)), None)
 
 

@@ -1,27 +1,27 @@
-"""Where a lab keeps what an administrator of NDES reads, and where it is found again."""
+"""Where a server keeps what an administrator of NDES reads, and where it is found again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from scep_server.ndes.event_log import EventLog
-from scep_server.ndes.trace import FILE_NAME, TraceLog
-from scep_server.ndes.w3c import W3cLog
+from .event_log import EventLog
+from .trace import FILE_NAME, TraceLog
+from .w3c import W3cLog
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ca.clock import Clock
     from scep_server.exchange import ExchangeObserver
-    from scep_server.ndes.profiles import BehaviourProfile
 
+    from .profiles import BehaviourProfile
     from .settings import LogSettings
 
 _LINES_OF_A_REQUEST: Final = 20
 
 
 class NdesLogs:
-    """Event log, IIS's log and trace of one lab, written to files where the settings say so."""
+    """Event log, IIS's log and trace of one server, written to files where the settings say so."""
 
     def __init__(
         self, data_dir: Path, settings: LogSettings, *, clock: Clock, profile: BehaviourProfile

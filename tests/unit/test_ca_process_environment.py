@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel, SecretStr
 
+from ca.process.environment import is_model, misspelt_variables, variable_of
+from ca.process.settings import UnusableSettings, effective_rows
 from lab.commands import main
 from lab.commands._settings import COMMAND_VARIABLES
-from lab.settings import LabSettings, UnusableSettings, effective_rows, load_settings
-from lab.settings_environment import is_model, misspelt_variables, variable_of
+from lab.settings import LabSettings, load_settings
 
 SECRET = "[none of JSON] und Größe"
 PARTICULAR = {  # what else a secret must be like, and what goes with it

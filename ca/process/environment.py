@@ -48,6 +48,15 @@ def read_variables(model: type[BaseModel], environment: Mapping[str, str]) -> di
     return values
 
 
+def without_other_sections(
+    model: type[BaseModel], environment: Mapping[str, str]
+) -> tuple[dict[str, str], set[str]]:
+    """Return the variables without those of sections that ``model`` does not have, and these sections."""
+    others = {name: path[0] for name, path in _of_settings(environment) if path[0] not in model.model_fields}
+    own = {name: value for name, value in environment.items() if name not in others}
+    return own, set(others.values())
+
+
 def read_secret_files(model: type[BaseModel], environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the secrets in the files that variables name, as nested values.
 

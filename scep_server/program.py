@@ -1,0 +1,46 @@
+"""Settings of the program ``python -m scep_server``, and of every other that serves SCEP."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from ca.process.settings import Port, ProgramSettings
+from ca.process.workers import WorkerSettings
+
+from .ndes.settings import LogSettings, NdesSettings
+from .settings import ScepSettings
+from .transport import DEFAULT_ENDPOINT
+
+DEFAULT_PORT = 8080
+
+
+class ScepSections(ProgramSettings):
+    """What says how SCEP is served, whichever program does."""
+
+    scep: ScepSettings = ScepSettings()
+    ndes: NdesSettings = NdesSettings()
+    logs: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _ndes_and_scep_must_agree(self) -> Self:
+        self.ndes.endpoint(self.scep.endpoints[DEFAULT_ENDPOINT])
+        return self
+
+    def with_registry(self) -> Self:
+        """Return the settings with the endpoint at NDES's path as the registry values of ``ndes`` have it."""
+        return self.model_copy(update={"scep": self.ndes.scep(self.scep, DEFAULT_ENDPOINT)})
+
+
+class ScepWorkerSettings(WorkerSettings):
+    """How the program serves."""
+
+    port: Port = Field(default=DEFAULT_PORT, description="Port of SCEP and NDES; 0 is any free one")
+    status_port: Port = Field(default=8083, description="Port of health and metrics; 0 is any free one")
+
+
+class ScepServerSettings(ScepSections):
+    """Everything that the program can be told."""
+
+    server: ScepWorkerSettings = ScepWorkerSettings()
