@@ -5,6 +5,8 @@ Werkzeug's own parsing of queries and forms is not used; see `scep_server.transp
 
 from __future__ import annotations
 
+import itertools
+import os
 from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -13,12 +15,15 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from .exchange import CONNECTION_KEY, HttpExchangeRequest, HttpReply
+from .log_context import fit, one_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _log = structlog.get_logger(__name__)
 _CHUNK = 1 << 16
+_TAG_OCTETS = 4
 
 
 class HttpService(Protocol):
@@ -32,13 +37,15 @@ class HttpService(Protocol):
         """Answer one request; raises nothing a client can cause."""
 
 
-def create_app(service: HttpService) -> Flask:
+def create_app(service: HttpService, *, entropy: Callable[[int], bytes] = os.urandom) -> Flask:
     """Return a WSGI application in which every path goes to ``service``, whatever the method.
 
     Only what is registered on the application besides (pages of their own) is routed by Flask, so
-    that no redirect and no HTML of the framework ever meets a SCEP client.
+    that no redirect and no HTML of the framework ever meets a SCEP client. ``entropy`` makes the part of
+    request ids in the log that tells one process from another.
     """
     app = Flask(__name__, static_folder=None)
+    app.wsgi_app = _with_log_context(app.wsgi_app, entropy(_TAG_OCTETS).hex())  # type: ignore[assignment, method-assign]
 
     @app.before_request
     def answer() -> Response | None:
@@ -50,10 +57,22 @@ def create_app(service: HttpService) -> Flask:
     def unforeseen(error: Exception) -> Response:
         if isinstance(error, HTTPException):
             return _plain(error.code or 500)
-        _log.exception("request failed", method=request.method, path=request.path)
+        _log.exception("request failed", method=fit(request.method), path=fit(request.path))
         return _plain(500)
 
     return app
+
+
+def _with_log_context(application: WSGIApplication, tag: str) -> WSGIApplication:
+    """Return ``application`` with log lines that tell which request they are about."""
+    numbers = itertools.count(1)
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        client = str(environ.get("REMOTE_ADDR", ""))
+        with one_request(request_id=f"{tag}-{next(numbers)}", client=client):
+            return application(environ, start_response)
+
+    return answer
 
 
 def read_request(environ: Mapping[str, object], maximum_body_octets: int) -> HttpExchangeRequest:

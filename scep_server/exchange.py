@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from .protocol.messages import PkiStatus
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -39,6 +41,23 @@ class Operation(Enum):
     GET_CA_CERT = "GetCACert"
     GET_NEXT_CA_CERT = "GetNextCACert"
     PKI_OPERATION = "PKIOperation"
+
+
+class Ending(Enum):
+    """How an exchange ended, in five words: three that SCEP says in a CertRep, two that HTTP says."""
+
+    SUCCESS = "success"  # of whatever was asked for
+    PENDING = "pending"
+    FAILURE = "failure"  # a signed CertRep with failInfo
+    REJECTED = "rejected"  # HTTP 4xx
+    ERROR = "error"  # HTTP 5xx
+
+
+_ENDINGS = {
+    PkiStatus.SUCCESS: Ending.SUCCESS,
+    PkiStatus.PENDING: Ending.PENDING,
+    PkiStatus.FAILURE: Ending.FAILURE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +152,15 @@ class Exchange:
     def transaction_id(self) -> str | None:
         """Return the transactionID, once the outer message could be read."""
         return None if self.unverified is None else self.unverified.transaction_id
+
+    @property
+    def ending(self) -> Ending:
+        """Return how it ended."""
+        if self.cert_rep is not None:
+            return _ENDINGS[self.cert_rep.pki_status]
+        if self.reply.status >= 500:
+            return Ending.ERROR
+        return Ending.REJECTED if self.reply.status >= 400 else Ending.SUCCESS
 
 
 class ExchangeObserver(Protocol):

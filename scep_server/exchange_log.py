@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from .checks import Verdict
+from .decisions import Grant
+from .log_context import fit, one_line
 
 if TYPE_CHECKING:
     from .checks import Check
@@ -37,54 +39,57 @@ class ExchangeLog:
 
     def observe(self, exchange: Exchange) -> None:
         """Log one exchange."""
-        fields: dict[str, object] = {
-            "exchange": exchange.number,
-            "remote": exchange.request.remote_address,
-            "method": exchange.request.method,
-            "status": exchange.reply.status,
-            "milliseconds": round(1000 * sum(duration for _, duration in exchange.timings), 2),
-        }
-        if exchange.endpoint is not None:
-            fields["endpoint"] = exchange.endpoint
-        if exchange.operation is not None:
-            fields["operation"] = exchange.operation.value
-        if exchange.unverified is not None:
-            fields["transaction_id"] = _one_line(exchange.unverified.transaction_id)
-        if exchange.message is not None:
-            fields["message_type"] = exchange.message.message_type.rfc_name
-        if exchange.cert_rep is not None:
-            fields["pki_status"] = exchange.cert_rep.pki_status.rfc_name
-            if exchange.cert_rep.fail_info is not None:
-                fields["fail_info"] = exchange.cert_rep.fail_info.rfc_name
-        if exchange.csr is not None:
-            fields["subject"] = _one_line(exchange.csr.subject)
-        if exchange.certificate_id is not None:
-            fields["certificate"] = exchange.certificate_id
-        challenge = next((check.found for check in exchange.checks if _is_accepted_challenge(check)), None)
-        if challenge is not None:
-            fields["challenge"] = challenge
-        warnings = [
-            _one_line(f"{check.name}: {check.found}")
-            for check in exchange.checks
-            if check.verdict is Verdict.WARNED
-        ]
-        if warnings:
-            fields["warnings"] = warnings
+        known = {**_of_http(exchange), **_of_message(exchange), **_of_decision(exchange)}
+        fields = {name: value for name, value in known.items() if value not in (None, [])}
         if exchange.refused_by is None:
             self._log.info("scep exchange", **fields)
         else:
             self._log.warning(
                 "scep exchange refused",
                 refused_by=exchange.refused_by,
-                detail=_one_line(exchange.detail),
+                detail=one_line(exchange.detail),
                 **fields,
             )
 
 
+def _of_http(exchange: Exchange) -> dict[str, object]:
+    operation = exchange.operation
+    return {
+        "exchange": exchange.number,
+        "outcome": exchange.ending.value,
+        "remote": fit(exchange.request.remote_address),
+        "method": fit(exchange.request.method),
+        "status": exchange.reply.status,
+        "duration_ms": round(1000 * exchange.duration, 2),
+        "endpoint": exchange.endpoint,
+        "operation": None if operation is None else operation.value,
+    }
+
+
+def _of_message(exchange: Exchange) -> dict[str, object]:
+    transaction_id, message, cert_rep = exchange.transaction_id, exchange.message, exchange.cert_rep
+    fail_info = None if cert_rep is None else cert_rep.fail_info
+    return {
+        "transaction_id": None if transaction_id is None else fit(transaction_id),
+        "message_type": None if message is None else message.message_type.rfc_name,
+        "pki_status": None if cert_rep is None else cert_rep.pki_status.rfc_name,
+        "fail_info": None if fail_info is None else fail_info.rfc_name,
+    }
+
+
+def _of_decision(exchange: Exchange) -> dict[str, object]:
+    issued = exchange.answer.certificate if isinstance(exchange.answer, Grant) else None
+    checks = exchange.checks
+    return {
+        "subject": None if exchange.csr is None else one_line(exchange.csr.subject),
+        "certificate": exchange.certificate_id,
+        "serial_number": None if issued is None else f"{issued.serial_number:x}",
+        "challenge": next((check.found for check in checks if _is_accepted_challenge(check)), None),
+        "warnings": [
+            one_line(f"{check.name}: {check.found}") for check in checks if check.verdict is Verdict.WARNED
+        ],
+    }
+
+
 def _is_accepted_challenge(check: Check) -> bool:
     return check.name == "challenge" and check.verdict is Verdict.PASSED
-
-
-def _one_line(text: str) -> str:
-    """Return a stranger's text so that it cannot pass for more than one line, nor colour a terminal."""
-    return text if text.isprintable() else ascii(text)

@@ -26,6 +26,7 @@ from .decisions import Application, Pend, PendingQuota, Refuse
 from .enrolment import Enrolment
 from .exchange import HttpReply, Operation
 from .faces import Face, make_faces
+from .log_context import note, one_request
 from .ndes.ladder import Stage, refusal_outcome
 from .outcomes import Refusal, outcome_of
 from .progress import Progress
@@ -163,13 +164,14 @@ class ScepService:
             stopwatch=self._stopwatch,
             client_address=self._brakes.client_address(request.remote_address, request.forwarded_for),
         )
-        try:
-            reply = self._serve(request, progress)
-        except (TransportError, Unanswerable, StoreUnavailable) as error:
-            reply = self._answer_below_scep(error, progress)
-        exchange = progress.finish(reply)
-        for observer in self._observers:
-            observer.observe(exchange)
+        with one_request(client=progress.client_address):
+            try:
+                reply = self._serve(request, progress)
+            except (TransportError, Unanswerable, StoreUnavailable) as error:
+                reply = self._answer_below_scep(error, progress)
+            exchange = progress.finish(reply)
+            for observer in self._observers:
+                observer.observe(exchange)
         return reply
 
     # -- HTTP --------------------------------------------------------------------------
@@ -182,6 +184,7 @@ class ScepService:
         if name is None:
             raise UnknownPath("no endpoint has this path")
         progress.endpoint = name
+        note(endpoint=name)
         face = self._faces[name]
         if face.profile.brakes:
             self._brakes.admit(progress.client_address, progress.received_at)
@@ -192,6 +195,7 @@ class ScepService:
             raise UnsupportedEncoding("the body has a Content-Encoding, expected none")
         query = read_query(request.query)
         progress.operation = query.operation
+        note(operation=query.operation.value)
         if query.operation is Operation.PKI_OPERATION:
             return self._pki_operation(request, query, face, progress)
         if query.operation is Operation.GET_CA_CAPS:
@@ -250,6 +254,7 @@ class ScepService:
     ) -> HttpReply:
         octets = progress.octets = _message_octets(request, query, face.endpoint)
         unverified = progress.unverified = self._codec.parse(octets)
+        note(transaction_id=unverified.transaction_id)
         progress.lap("parse")
         answer = self._answer(unverified, face, progress)
         outcome = _outcome(answer, face, progress)
@@ -285,6 +290,7 @@ class ScepService:
         """Verify the signature first, and only then decrypt (RFC 8894 3.1)."""
         policy = endpoint.algorithm_policy
         message = progress.message = self._codec.verify(unverified, policy)
+        note(message_type=message.message_type.rfc_name)
         progress.checks.passed("signature", "RFC 8894 3.2", f"verifies, {message.digest.hash_name}")
         for warning in message.warnings:
             progress.checks.warned("signature", "RFC 8894 2.9", warning)

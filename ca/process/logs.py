@@ -6,6 +6,7 @@ standard library's logging, so that an embedding program keeps its own say over 
 
 from __future__ import annotations
 
+import io
 import logging
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ import structlog
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from structlog.typing import EventDict, Processor
+    from structlog.typing import EventDict, ExcInfo, Processor
 
 LogFormat = Literal["auto", "human", "json"]
 _PACKAGES = ("ca", "scep_server", "crl_publisher", "lab")
@@ -50,7 +51,11 @@ def log_to(stream: TextIO, *, level: str, log_format: LogFormat) -> None:
     handler = _OurHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *_common()],
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,  # a policy module may use the standard library's
+                structlog.stdlib.ExtraAdder(),
+                *_common(),
+            ],
             processors=[
                 *_common(),
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -78,12 +83,40 @@ def _common() -> list[Processor]:
 
 def _end(human: bool, colours: bool) -> list[Processor]:
     if human:
-        # The usual traceback shows local variables, and those hold secrets.
-        plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0, exception_formatter=plain)]
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=colours, pad_event_to=0, exception_formatter=_indented_traceback
+        )
+        return [_harmless, renderer]
     return [structlog.processors.format_exc_info, _event_first, structlog.processors.JSONRenderer()]
 
 
 def _event_first(_logger: object, _method: str, event: EventDict) -> EventDict:
     first = ("timestamp", "level", "logger", "event")
     return {**{key: event[key] for key in first if key in event}, **event}
+
+
+def _harmless(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Take from text what colours a terminal or begins a line; JSON escapes it anyway.
+
+    The renderer puts text with spaces, line ends or quotation marks into such, but for the event itself.
+    """
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = _indented(value) if key == "event" else _escaped(value)
+    return event
+
+
+def _indented_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback, without local variables, which hold secrets, and none of it at a line's begin."""
+    whole = io.StringIO()
+    structlog.dev.plain_traceback(whole, exc_info)
+    stream.write("  " + _indented(whole.getvalue()))
+
+
+def _indented(text: str) -> str:
+    """Return a text of several lines of which only the first is at a line's begin."""
+    return "\n  ".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
+
+
+def _escaped(text: str) -> str:
+    return text.encode("unicode_escape").decode("ascii")

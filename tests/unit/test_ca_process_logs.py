@@ -63,6 +63,27 @@ def test_a_trace_shows_no_local_variables(log_format: str) -> None:
     assert SECRET not in stream.getvalue()
 
 
+@pytest.mark.parametrize("log_format", ["human", "json"])
+def test_nothing_in_a_line_begins_another_or_colours_a_terminal(log_format: str) -> None:
+    forged = "x\n2026-03-01T12:00:00Z [info     ] scep exchange\r\x1b[31m\x9b1m"
+    stream = io.StringIO()
+    log_to(stream, level="info", log_format=log_format)  # type: ignore[arg-type]
+    structlog.get_logger("lab.test").info("happened", value=forged, escape="\x1b[2J")
+    logging.getLogger("ca.test").warning(forged)
+    structlog.get_logger("lab.test").error("failed", exc_info=ValueError(forged))
+    lines = stream.getvalue().split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert len([line for line in lines if line and not line.startswith("  ")]) == 3
+
+
+def test_lines_of_the_standard_library_carry_what_was_bound() -> None:
+    stream = io.StringIO()
+    log_to(stream, level="info", log_format="json")
+    with structlog.contextvars.bound_contextvars(transaction_id="5D0A"):
+        logging.getLogger("ca.test").warning("by the standard library")
+    assert json.loads(stream.getvalue())["transaction_id"] == "5D0A"
+
+
 def test_logging_again_replaces_the_last_destination_and_no_other() -> None:
     first, second = io.StringIO(), io.StringIO()
     log_to(io.StringIO(), level="info", log_format="json")  # what another test may have left is replaced
