@@ -1,8 +1,8 @@
 """The certification authority: refuses first, signs last, remembers, revokes.
 
 `CertificateAuthority.prepare` makes every refusal there is and never touches the key; what it
-returns is issued, or submitted for approval, within the same database transaction. Knows neither
-SCEP nor HTTP.
+returns is issued, or submitted for approval, within the same database transaction, or signed between two
+of which the second finds everything as the first one did. Knows neither SCEP nor HTTP.
 """
 
 from __future__ import annotations
@@ -167,22 +167,34 @@ class CertificateAuthority:
         )
 
     def issue(self, transaction: StoreTransaction, prepared: PreparedCertificate) -> CertificateRecord:
-        """Sign and remember a certificate.
+        """Sign and remember a certificate; raises as `sign` and `record` do."""
+        return self.record(transaction, self.sign(prepared))
+
+    def sign(self, prepared: PreparedCertificate) -> NewCertificate:
+        """Sign a certificate, for `record`; nobody may see it before that is committed.
 
         Raises:
             BadRequestStatus: its template wants approval; `submit` it.
             ServiceUnavailable: the key cannot be used.
-            AlreadyExists: the serial number is taken; the database transaction is lost.
 
         """
         if prepared.needs_approval:
             raise BadRequestStatus(f"template {prepared.template} wants a certificate manager's approval")
-        return self._issue(transaction, prepared)
+        return self._sign(prepared)
 
-    def _issue(self, transaction: StoreTransaction, prepared: PreparedCertificate) -> CertificateRecord:
+    def record(self, transaction: StoreTransaction, certificate: NewCertificate) -> CertificateRecord:
+        """Remember a signed certificate as issued now.
+
+        Raises:
+            AlreadyExists: the serial number is taken; the database transaction is lost.
+
+        """
+        return transaction.add_certificate(certificate, self._now())
+
+    def _sign(self, prepared: PreparedCertificate) -> NewCertificate:
         tbs = prepared.tbs
         octets = self._signer.sign(tbs)
-        certificate = NewCertificate(
+        return NewCertificate(
             issuer_key_id=self.issuer_key_id,
             serial_number=tbs.serial_number,
             subject=prepared.subject,
@@ -194,7 +206,6 @@ class CertificateAuthority:
             sha1=hashlib.sha1(octets, usedforsecurity=False).hexdigest(),
             der=octets,
         )
-        return transaction.add_certificate(certificate, self._now())
 
     def submit(self, transaction: StoreTransaction, prepared: PreparedCertificate) -> RequestRecord:
         """Remember a request that waits for a certificate manager."""
@@ -221,7 +232,7 @@ class CertificateAuthority:
         prepared = self.prepare(
             transaction, parse_request(waiting.csr), template=waiting.template, requester=waiting.requester
         )
-        issued = self._issue(transaction, prepared)
+        issued = self.record(transaction, self._sign(prepared))
         self._resolve(
             transaction, request_id, RequestStatus.ISSUED, certificate_id=issued.id, message="Issued"
         )

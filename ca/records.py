@@ -248,12 +248,23 @@ class StoreUnavailable(Exception):
     """The database cannot be used now; the text says why. Nothing of the transaction was kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a transaction has read, in the store's own terms; for `StoreTransaction.finds_again` alone."""
+
+    reads: list[tuple[Any, ...]] = field(default_factory=list, repr=False)
+
+
 class StoreTransaction(Protocol):
     """The store within one database transaction.
 
     Writers are serialised where it matters: `spend_challenge` succeeds for exactly one caller, and
     two transactions cannot both add the same (endpoint, transaction_id, generation).
     """
+
+    # what is decided in one transaction and carried out in another
+    def take_notes(self) -> Notes: ...
+    def finds_again(self, notes: Notes) -> bool: ...
 
     # certificates
     def add_certificate(self, certificate: NewCertificate, issued_at: datetime) -> CertificateRecord: ...

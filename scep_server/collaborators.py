@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ca.authority import PreparedCertificate
     from ca.pkcs10 import VerifiedRequest
-    from ca.records import CertificateRecord, RequestRecord, StoreTransaction
+    from ca.records import CertificateRecord, NewCertificate, RequestRecord, StoreTransaction
 
 
 class Authority(Protocol):
@@ -24,8 +24,11 @@ class Authority(Protocol):
     ) -> PreparedCertificate:
         """Return the certificate that would be issued; raises CaError; writes nothing."""
 
-    def issue(self, transaction: StoreTransaction, prepared: PreparedCertificate) -> CertificateRecord:
-        """Sign and record it."""
+    def sign(self, prepared: PreparedCertificate) -> NewCertificate:
+        """Sign it; raises CaError."""
+
+    def record(self, transaction: StoreTransaction, certificate: NewCertificate) -> CertificateRecord:
+        """Record what was signed as issued."""
 
     def submit(self, transaction: StoreTransaction, prepared: PreparedCertificate) -> RequestRecord:
         """Record it as a request that waits for a certificate manager."""

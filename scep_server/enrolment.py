@@ -3,6 +3,9 @@
 Redeeming the challenge, inserting the certificate and remembering the SCEP transaction are kept or
 lost as one, so that a challenge is never spent without its certificate, and a client that lost our
 reply and asks again gets the same certificate. A refusal writes nothing.
+
+The certificate is signed outside of that transaction, which is all that one request waits for another in.
+A certificate whose transaction is not committed has been seen by nobody, and is forgotten.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from .registration import message_digest
 from .signers import key_digest
 
 if TYPE_CHECKING:
-    from ca.records import Store, StoreTransaction
+    from ca.records import NewCertificate, Store, StoreTransaction
 
     from .challenge_policy import ChallengePolicy
     from .collaborators import Authority
@@ -49,29 +52,48 @@ class Enrolment:
     def enrol(self, application: Application) -> Decision:
         """Return the decision, carried out.
 
-        When another request was quicker to take a serial number or the transaction's next
-        generation, everything is looked at anew.
+        It is made, and the certificate signed, before anything is locked: most of the time goes into that.
+        Where the store has changed meanwhile in what the decision is made of, or another request was
+        quicker to take the transaction's next generation, everything is looked at anew, and nothing may
+        change then.
 
         Raises:
             StoreUnavailable: the database cannot be used; nothing was kept.
 
         """
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             try:
-                return self._enrol_once(application)
-            except AlreadyExists:
+                return self._enrol_at_once(application) if attempt else self._enrol_ahead(application)
+            except (AlreadyExists, _Overtaken):
                 continue
         raise StoreUnavailable(f"{ATTEMPTS} attempts in a row met someone quicker")
 
-    def _enrol_once(self, application: Application) -> Decision:
+    def _enrol_ahead(self, application: Application) -> Decision:
+        """Decide and sign first, and then write, if it is still so."""
+        with self._store.reading() as transaction:
+            notes = transaction.take_notes()
+            decision = self._registrar.decide(transaction, application)
+        if isinstance(decision, Refuse) or decision.plan is None:
+            return decision
+        if isinstance(decision, Pend):
+            raise _Overtaken  # there is nothing to sign, and who waits is counted while nobody else joins
+        try:
+            signed = self._authority.sign(decision.plan.prepared)
+        except CaError as error:
+            return _refused_by_ca(error, decision)
+        with self._store.transaction() as transaction:
+            if not transaction.finds_again(notes) or not self._redeem(transaction, decision.plan):
+                raise _Overtaken
+            return self._grant(transaction, application, decision, decision.plan, signed)
+
+    def _enrol_at_once(self, application: Application) -> Decision:
         decision: Decision | None = None
         try:
             with self._store.transaction() as transaction:
                 decision = self._registrar.decide(transaction, application)
                 return self._carry_out(transaction, application, decision)
         except CaError as error:  # raised while issuing; the transaction is rolled back
-            checks = decision.checks if decision else ()
-            return Refuse(cause=error, checks=(*checks, _issuing_failed(error)))
+            return _refused_by_ca(error, decision)
 
     def _carry_out(
         self, transaction: StoreTransaction, application: Application, decision: Decision
@@ -79,7 +101,7 @@ class Enrolment:
         plan = None if isinstance(decision, Refuse) else decision.plan
         if plan is None:
             return decision
-        if plan.challenge is not None and not self._challenge_policy.redeem(transaction, plan.challenge):
+        if not self._redeem(transaction, plan):
             lost = Check(
                 name="challenge",
                 verdict=Verdict.FAILED,
@@ -89,11 +111,7 @@ class Enrolment:
             )
             return Refuse(cause=Refusal.CHALLENGE_SPENT, checks=(*decision.checks, lost))
         if isinstance(decision, Grant):
-            certificate = self._authority.issue(transaction, plan.prepared)
-            transaction.add_scep_transaction(
-                _remember(application, plan, TransactionStatus.ISSUED, certificate_id=certificate.id)
-            )
-            return replace(decision, certificate=certificate)
+            return self._grant(transaction, application, decision, plan, self._authority.sign(plan.prepared))
         request = self._authority.submit(transaction, plan.prepared)
         transaction.add_request_origin(
             request.id, endpoint=application.endpoint_name, client_address=application.client_address
@@ -102,6 +120,32 @@ class Enrolment:
             _remember(application, plan, TransactionStatus.PENDING, request_id=request.id)
         )
         return Pend(checks=decision.checks, request_id=request.id, plan=plan)
+
+    def _redeem(self, transaction: StoreTransaction, plan: Plan) -> bool:
+        return plan.challenge is None or self._challenge_policy.redeem(transaction, plan.challenge)
+
+    def _grant(
+        self,
+        transaction: StoreTransaction,
+        application: Application,
+        decision: Grant,
+        plan: Plan,
+        signed: NewCertificate,
+    ) -> Grant:
+        certificate = self._authority.record(transaction, signed)
+        transaction.add_scep_transaction(
+            _remember(application, plan, TransactionStatus.ISSUED, certificate_id=certificate.id)
+        )
+        return replace(decision, certificate=certificate)
+
+
+class _Overtaken(Exception):
+    """What was decided ahead does not hold any more, or cannot be carried out so."""
+
+
+def _refused_by_ca(error: CaError, decision: Decision | None) -> Refuse:
+    checks = decision.checks if decision else ()
+    return Refuse(cause=error, checks=(*checks, _issuing_failed(error)))
 
 
 def _issuing_failed(error: CaError) -> Check:

@@ -122,7 +122,7 @@ class CertificateRows(Rows):
 
     def next_certificate_id(self) -> int:
         """Return the id after the highest there is: what the next certificate gets, if nobody is faster."""
-        row = self._one(_HIGHEST, {})
+        row = self._hint(_HIGHEST, {})
         return (row[0] or 0) + 1 if row else 1
 
     def certificate(self, certificate_id: int) -> CertificateRecord | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ca.records import Notes
+
 from .errors import store_error
 
 if TYPE_CHECKING:
@@ -58,14 +60,27 @@ class Rows:
     this, on any engine.
     """
 
-    __slots__ = ("_connection", "_dialect", "_errors", "_lost", "_over")
+    __slots__ = ("_connection", "_dialect", "_errors", "_lost", "_notes", "_over")
 
     def __init__(self, connection: Connection, errors: tuple[type[Exception], ...]) -> None:
         self._connection = connection
         self._dialect = connection.dialect
         self._errors = errors
         self._lost: Exception | None = None
+        self._notes: Notes | None = None
         self._over = False
+
+    def take_notes(self) -> Notes:
+        """Return notes of everything that is read from now on, for `finds_again` of a later transaction."""
+        self._notes = Notes()
+        return self._notes
+
+    def finds_again(self, notes: Notes) -> bool:
+        """Tell whether all that was read then reads the same now: what was decided by it still holds."""
+        return all(
+            (self._one if single else self._all)(statement, parameters) == found
+            for statement, parameters, found, single in notes.reads
+        )
 
     def end(self) -> None:
         """Refuse any further use."""
@@ -89,6 +104,13 @@ class Rows:
 
     def _one(self, statement: Statement, parameters: Parameters) -> Values | None:
         """Return the first row, or None."""
+        row = self._hint(statement, parameters)
+        if self._notes is not None:
+            self._notes.reads.append((statement, parameters, row, True))
+        return row
+
+    def _hint(self, statement: Statement, parameters: Parameters) -> Values | None:
+        """Return the first row, or None, of something that nothing is decided by."""
         try:
             cursor = self._execute(statement, parameters)
             row: Values | None = cursor.fetchone()
@@ -105,10 +127,14 @@ class Rows:
             cursor.close()
         except self._errors as error:
             self._lose(error)
+        if self._notes is not None:
+            self._notes.reads.append((statement, parameters, rows, False))
         return rows
 
     def _column(self, statement: Statement, parameters: Parameters) -> Iterator[Any]:
-        """Yield the first column of every row, fetched a chunk at a time."""
+        """Yield the first column of every row, fetched a chunk at a time; too many to take notes of."""
+        if self._notes is not None:
+            raise RuntimeError("a listing of any length is no part of what is decided in one transaction")
         try:
             cursor = self._execute(statement, parameters)
             while not self._over and (chunk := cursor.fetchmany(_CHUNK)):
@@ -119,7 +145,7 @@ class Rows:
 
     def _insert(self, statement: Statement, parameters: Parameters) -> int:
         """Insert one row with a statement that returns its id."""
-        row = self._one(statement, parameters)
+        row = self._hint(statement, parameters)
         if row is None:
             raise TypeError("an INSERT returned no id")
         return int(row[0])

@@ -214,3 +214,43 @@ def test_reset_comes_back_to_what_was_kept_and_numbers_on_after_it(store: SqlSto
         assert (found.id, found.certificate_id, found.challenge_id) == (2, 2, 2)
         assert transaction.next_crl_number(ISSUER) == 2
         assert transaction.add_request(new_request(1)).id == 1
+
+
+# -- deciding in one transaction, writing in another
+
+
+def test_finds_again_what_nobody_has_changed(store: SqlStore) -> None:
+    with store.transaction() as transaction:
+        enrol(transaction, 1)
+        wanted = CertificateFilter(public_key_sha256=new_certificate(1).public_key_sha256)
+    with store.reading() as transaction:
+        notes = transaction.take_notes()
+        assert transaction.certificate_by_serial(ISSUER, new_certificate(1).serial_number)
+        assert len(transaction.find_certificates(wanted, now=NOW)) == 1
+        assert transaction.challenge(10_000) is None
+        transaction.next_certificate_id()
+    with store.transaction() as transaction:
+        enrol(transaction, 2)
+        assert transaction.finds_again(notes)
+
+
+@pytest.mark.parametrize("change", ["another row", "another value"])
+def test_does_not_find_again_what_has_changed(store: SqlStore, change: str) -> None:
+    with store.transaction() as transaction:
+        added = transaction.add_certificate(new_certificate(1), NOW)
+    with store.reading() as transaction:
+        notes = transaction.take_notes()
+        transaction.find_certificates(CertificateFilter(), now=NOW)
+    with store.transaction() as transaction:
+        if change == "another row":
+            transaction.add_certificate(new_certificate(2), NOW)
+        else:
+            transaction.revoke(added.id, COMPROMISE)
+        assert not transaction.finds_again(notes)
+
+
+def test_takes_no_notes_of_a_listing_of_any_length(store: SqlStore) -> None:
+    with store.reading() as transaction:
+        transaction.take_notes()
+        with pytest.raises(RuntimeError, match="listing"):
+            next(iter(transaction.encoded_entries(ISSUER, not_expired_at=NOW)))

@@ -283,7 +283,7 @@ class LostKey:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._authority, name)
 
-    def issue(self, transaction: StoreTransaction, prepared: Any) -> Any:
+    def sign(self, prepared: Any) -> Any:
         raise ServiceUnavailable("the key store does not answer")
 
 
