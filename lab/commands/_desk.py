@@ -177,7 +177,7 @@ def settings_of(settings: LabSettings, folder: PkiFolder) -> LabSettings:
     """
     from ca.opening import open_public_url
     from crl_publisher.program import DEFAULT_PORT as DEFAULT_PKI_PORT
-    from lab.running import with_public_url
+    from lab.addresses import with_public_url
 
     folder.require()
     told = settings.pki.model_fields_set | settings.server.model_fields_set

@@ -15,10 +15,10 @@ _MISTAKES = (
     ("ca.templates", "BadTemplate"),
     ("crl_publisher.errors", "PublicationRefused"),
     ("lab.admin.desk", "DeskError"),
+    ("lab.lab_listeners", "NotAnswering"),
     ("lab.listeners", "ListenerError"),
     ("lab.ready", "UnusableReadyFile"),
     ("lab.revocation_list", "BadRevocationList"),
-    ("lab.running", "NotAnswering"),
     ("ca.process.settings", "UnusableSettings"),
     ("pydantic_core", "ValidationError"),  # of an order: arguments are what models are made from here
     ("scep_server.ra_standing", "RaUnusable"),

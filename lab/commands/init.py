@@ -41,7 +41,7 @@ def init(
     from ca.folders import PkiFolder
     from ca.process.settings import DEFAULT_DATA_DIR
     from crl_publisher.program import DEFAULT_PORT as DEFAULT_PKI_PORT
-    from lab.running import with_public_url
+    from lab.addresses import with_public_url
 
     settings = load(
         config,
