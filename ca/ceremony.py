@@ -1,7 +1,8 @@
 """The key ceremony: root, issuing CA and the RA's two certificates, made all at once or not at all.
 
 Everything is made in a working folder of its own; one rename at the end makes it the PKI. A process
-that dies before leaves no PKI, one that dies after leaves the whole of it (see `ca.folders`).
+that dies before leaves no PKI, one that dies after leaves the whole of it (see `ca.folders`). Of several
+processes at one folder one holds the ceremony at a time; of several folders with one database, one ever.
 """
 
 from __future__ import annotations
@@ -14,9 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .authority import CertificateAuthority
-from .certificates import CertificateInfo, read_certificate
+from .certificates import BadCertificate, CertificateInfo, read_certificate
 from .drafting import new_serial_number
-from .folders import OPEN_FOLDER, PRIVATE, PUBLIC, PkiExists, PkiFolder, to_pem, write_file
+from .folders import (
+    OPEN_FOLDER,
+    PRIVATE,
+    PUBLIC,
+    PkiExists,
+    PkiFolder,
+    PkiUnreadable,
+    flush,
+    read_certificate_file,
+    to_pem,
+    write_file,
+)
 from .keys import PrivateKey, generate_keys
 from .names import build_name
 from .opening import database_url
@@ -32,7 +44,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .keys import KeyKind
-    from .records import CertificateRecord, Store
+    from .records import CertificateRecord, StoreTransaction
     from .settings import PkiSettings
 
 SIGNING_TEMPLATE = "EnrollmentAgentOffline"
@@ -48,6 +60,27 @@ class _Keys:
     ra_encryption: PrivateKey
 
 
+def ensure_pki(
+    folder: PkiFolder,
+    settings: PkiSettings,
+    *,
+    clock: Clock,
+    entropy: Callable[[int], bytes],
+    make_keys: Callable[[Sequence[KeyKind]], Sequence[PrivateKey]] = generate_keys,
+    durable: bool = True,
+) -> None:
+    """Hold the ceremony unless there is a PKI in ``folder``; raises as `hold_ceremony`.
+
+    Of several processes that ask at once one holds it, and the others wait for it and have the same PKI;
+    if it is killed meanwhile, the next one holds it.
+    """
+    if folder.settle():
+        return
+    with _alone(folder):
+        if not folder.settle():
+            _hold(folder, settings, clock, entropy, make_keys, durable=durable)
+
+
 def hold_ceremony(
     folder: PkiFolder,
     settings: PkiSettings,
@@ -55,36 +88,70 @@ def hold_ceremony(
     clock: Clock,
     entropy: Callable[[int], bytes],
     make_keys: Callable[[Sequence[KeyKind]], Sequence[PrivateKey]] = generate_keys,
-    store: Store | None = None,
     durable: bool = True,
 ) -> None:
     """Make a PKI in ``folder``, which may exist and hold other files, such as templates.
 
-    ``store`` remembers what is issued, and the first CRL; none means the database that the settings
-    name, or SQLite in the folder. Not ``durable`` skips flushing to disk, for folders that do not outlive
-    the process.
+    What is issued, and the first CRL, is remembered by the database that the settings name, or SQLite in
+    the folder. Not ``durable`` skips flushing to disk, for folders that do not outlive the process.
 
     Raises:
         PkiExists: there is a PKI, or a part of one, or the database has the records of one.
         BadTemplate: one of the user's templates cannot be used.
         CaError: a template in the folder refuses the RA's certificates.
+        StoreUnavailable: the database cannot be used.
         OSError: the folder cannot be written.
 
     """
-    folder.require_none()
+    with _alone(folder):
+        _hold(folder, settings, clock, entropy, make_keys, durable=durable)
+
+
+@contextlib.contextmanager
+def _alone(folder: PkiFolder) -> Iterator[None]:
     folder.path.mkdir(mode=OPEN_FOLDER, parents=True, exist_ok=True)
+    with folder.locked():
+        yield
+
+
+def _hold(
+    folder: PkiFolder,
+    settings: PkiSettings,
+    clock: Clock,
+    entropy: Callable[[int], bytes],
+    make_keys: Callable[[Sequence[KeyKind]], Sequence[PrivateKey]],
+    *,
+    durable: bool,
+) -> None:
+    folder.require_none()
     root_key, issuing_key, ra_signing, ra_encryption = make_keys(settings.ceremony_keys)
     keys = _Keys(root=root_key, issuing=issuing_key, ra_signing=ra_signing, ra_encryption=ra_encryption)
-    work = folder.path / f".ceremony-{entropy(8).hex()}"
-    work.mkdir(mode=0o700)
+    unfinished = folder.unfinished()
+    work = folder.new_unfinished(entropy(8).hex())
+    ceremony = _Ceremony(PkiFolder(work), folder, settings, clock, entropy, keys, durable=durable)
     try:
-        _Ceremony(PkiFolder(work), folder, settings, clock, entropy, keys).hold(store, durable=durable)
+        ceremony.hold(_issuers(unfinished))
         folder.commit(work, durable=durable)
     except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
+        if not ceremony.remembered_elsewhere:
+            shutil.rmtree(work, ignore_errors=True)
         raise
-    for leftover in folder.path.glob(".ceremony-*"):
+    for leftover in unfinished:
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _issuers(unfinished: Sequence[Path]) -> frozenset[str]:
+    """Return the CA keys, by id, of ceremonies that did not come to their end.
+
+    What they left in a database is no PKI's: nothing was ever served with these keys. A file that cannot
+    be read is of one that had not come to its database.
+    """
+    found = set()
+    for work in unfinished:
+        with contextlib.suppress(PkiUnreadable, BadCertificate):
+            issuing = read_certificate(read_certificate_file(PkiFolder(work).issuing_certificate))
+            found.add((issuing.subject_key_id or b"").hex())
+    return frozenset(found)
 
 
 class _Ceremony:
@@ -98,22 +165,24 @@ class _Ceremony:
         clock: Clock,
         entropy: Callable[[int], bytes],
         keys: _Keys,
+        *,
+        durable: bool,
     ) -> None:
+        self.remembered_elsewhere = False  # than in the working folder, and not to be undone from here
         self._work = work
         self._folder = folder
         self._settings = settings
         self._clock = clock
         self._entropy = entropy
         self._keys = keys
+        self._durable = durable
         self._now: datetime = clock.now().replace(microsecond=0)
 
-    def hold(self, store: Store | None, *, durable: bool) -> None:
+    def hold(self, unfinished: frozenset[str]) -> None:
         passphrase = self._secrets()
         root = self._root()
         issuing = self._issuing(root, passphrase)
-        with _store(self._work, self._settings, store, durable=durable) as records:
-            _require_no_records(records, self._now)
-            signing, encryption = self._issue(records, root, issuing)
+        signing, encryption = self._remember(root, issuing, unfinished)
         for path, key, certificate in (
             (self._work.ra_signing_key, self._keys.ra_signing, signing),
             (self._work.ra_encryption_key, self._keys.ra_encryption, encryption),
@@ -164,11 +233,28 @@ class _Ceremony:
         write_file(self._work.issuing_certificate, to_pem(octets), mode=PUBLIC)
         return issuing
 
-    def _issue(
-        self, records: Store, root: CertificateInfo, issuing: CertificateInfo
+    def _remember(
+        self, root: CertificateInfo, issuing: CertificateInfo, unfinished: frozenset[str]
     ) -> tuple[CertificateRecord, CertificateRecord]:
-        """Issue the RA's certificates as any others, and sign the first CRL."""
-        authority = CertificateAuthority(
+        """Issue the RA's certificates as any others, and sign the first CRL, in the PKI's database."""
+        elsewhere = self._settings.database_url is not None
+        if elsewhere and self._durable:  # so that the next ceremony knows whose records those are
+            flush(self._work.path)
+        store = SqlStore.open(database_url(self._work, self._settings), durable=self._durable)
+        try:
+            with store.founding() as transaction:
+                _require_no_records(transaction, unfinished, self._now)
+                self.remembered_elsewhere = elsewhere
+                issued = self._issue(transaction, authority := self._authority(root, issuing))
+            authority.sign_crls(store)
+        finally:
+            store.close()
+        if self._work.store.exists():
+            self._work.store.chmod(PRIVATE)
+        return issued
+
+    def _authority(self, root: CertificateInfo, issuing: CertificateInfo) -> CertificateAuthority:
+        return CertificateAuthority(
             certificate=issuing,
             chain=(root.der,),
             key=self._keys.issuing,
@@ -178,25 +264,27 @@ class _Ceremony:
             locations=self._settings.issuing_locations,
             settings=administrators_settings(self._settings),
         )
+
+    def _issue(
+        self, transaction: StoreTransaction, authority: CertificateAuthority
+    ) -> tuple[CertificateRecord, CertificateRecord]:
         subject = build_name(self._settings.ra_subject)
-        with records.transaction() as transaction:
-            issued = [
-                authority.issue(
+        signing, encryption = (
+            authority.issue(
+                transaction,
+                authority.prepare(
                     transaction,
-                    authority.prepare(
-                        transaction,
-                        parse_request(sign_request(subject, key)),
-                        template=template,
-                        requester=ADMINISTRATORS,
-                    ),
-                )
-                for template, key in (
-                    (SIGNING_TEMPLATE, self._keys.ra_signing),
-                    (ENCRYPTION_TEMPLATE, self._keys.ra_encryption),
-                )
-            ]
-        authority.sign_crls(records)
-        return issued[0], issued[1]
+                    parse_request(sign_request(subject, key)),
+                    template=template,
+                    requester=ADMINISTRATORS,
+                ),
+            )
+            for template, key in (
+                (SIGNING_TEMPLATE, self._keys.ra_signing),
+                (ENCRYPTION_TEMPLATE, self._keys.ra_encryption),
+            )
+        )
+        return signing, encryption
 
     def _minutes(self, root: CertificateInfo, *others: CertificateInfo) -> None:
         content: dict[str, Any] = {"held_at": self._now.isoformat(), "public_url": self._settings.public_url}
@@ -221,30 +309,11 @@ def administrators_settings(settings: PkiSettings) -> PkiSettings:
     )
 
 
-@contextlib.contextmanager
-def _store(work: PkiFolder, settings: PkiSettings, given: Store | None, *, durable: bool) -> Iterator[Store]:
-    if given is not None:
-        yield given
-        return
-    store = SqlStore.open(database_url(work, settings), durable=durable)
-    try:
-        yield store
-    finally:
-        store.close()
-    if work.store.exists():
-        work.store.chmod(PRIVATE)
-
-
-def _require_no_records(store: Store, now: datetime) -> None:
-    """Raise PkiExists if a PKI was at work in this database.
-
-    What a ceremony left that did not come to its end is no such thing: its CA's key is lost.
-    """
-    with store.reading() as transaction:
-        first = transaction.find_certificates(CertificateFilter(), now=now)
-        others = [record for record in first if record.requester != ADMINISTRATORS]
-        if others or transaction.requests() or transaction.challenges():
-            raise PkiExists(
-                "the database holds the records of a PKI whose keys are not in this folder: bring the folder "
-                "back, or name an empty database"
-            )
+def _require_no_records(transaction: StoreTransaction, unfinished: frozenset[str], now: datetime) -> None:
+    """Raise PkiExists if the database has certificates of a CA other than ``unfinished`` ceremonies left."""
+    found = transaction.find_certificates(CertificateFilter(), now=now)
+    if any(record.issuer_key_id not in unfinished for record in found):
+        raise PkiExists(
+            "the database holds the records of a PKI whose keys are not in this folder: bring the folder "
+            "back, or name an empty database; several servers share both, the folder and the database"
+        )

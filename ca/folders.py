@@ -9,6 +9,7 @@ again by whoever comes next. Does not live here: what is in the files (`ca.cerem
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import os
 import shutil
@@ -16,6 +17,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows: one process at a time begins with an empty folder
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +31,8 @@ PUBLIC: Final = 0o644
 OPEN_FOLDER: Final = 0o755  # whatever the umask: who may write here makes templates and PKIs
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _END: Final = b"-----END CERTIFICATE-----"
+_UNFINISHED: Final = ".ceremony-"
+_LOCK: Final = ".lock"
 
 
 class FolderError(Exception):
@@ -198,7 +206,7 @@ class PkiFolder:
         if not self.ceremony.is_dir():
             return False
         try:
-            for source in list(_files(self.ceremony)):
+            for source in _files(self.ceremony):
                 if source != self.minutes:
                     _place(source, self.path / source.relative_to(self.ceremony))
             for name in ("templates", "published"):
@@ -231,6 +239,28 @@ class PkiFolder:
             if path.exists():
                 raise PkiExists(f"{path} exists, but no ceremony put it there; it is not overwritten")
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Wait until no other process is here, and be alone until leaving; a killed one has left."""
+        path = self.path / _LOCK
+        with contextlib.ExitStack() as held:
+            if fcntl is not None:
+                _lock(path, held)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+    def unfinished(self) -> list[Path]:
+        """Return the working folders of ceremonies that were not committed."""
+        return sorted(self.path.glob(f"{_UNFINISHED}*"))
+
+    def new_unfinished(self, name: str) -> Path:
+        """Return a new working folder, for `commit`."""
+        work = self.path / f"{_UNFINISHED}{name}"
+        work.mkdir(mode=0o700)
+        return work
+
     def commit(self, work: Path, *, durable: bool) -> None:
         """Make the files in ``work``, a folder beside ``ceremony/``, this folder's PKI.
 
@@ -239,10 +269,7 @@ class PkiFolder:
 
         """
         if durable:
-            for file in _files(work):
-                sync(file)
-            for folder in {file.parent for file in _files(work)} | {work}:
-                sync(folder)
+            flush(work)
         try:
             work.rename(self.ceremony)
         except OSError as error:
@@ -254,14 +281,26 @@ class PkiFolder:
         self.settle()
 
 
+def _lock(path: Path, held: contextlib.ExitStack) -> None:
+    """Lock a file that whoever leaves takes away; ``held`` gives it back."""
+    while True:
+        file = held.enter_context(path.open("ab"))
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return
+        held.close()
+
+
 def _key_of(generations: list[Path]) -> Path:
     """Return the key file of the last of these generations."""
     files = (generation / "issuing.key" for generation in reversed(generations))
     return next((file for file in files if file.exists()), generations[0] / "issuing.key")
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+def _files(folder: Path) -> list[Path]:
+    """Return the files in a folder from which others may be taking files and folders away."""
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
 
 
 def _place(source: Path, target: Path) -> None:
@@ -295,8 +334,11 @@ def write_file(path: Path, content: bytes, *, mode: int) -> None:
         file.write(content)
 
 
-def replace_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Write a file, new or not: all of it or nothing, also after a power cut."""
+def replace_file(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """Write a file, new or not: all of it or nothing, also after a power cut.
+
+    ``owner`` is the user and group it is given to, which takes root; None leaves it ours.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
@@ -306,11 +348,20 @@ def replace_file(path: Path, content: bytes, *, mode: int) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(mode)
+        if owner is not None:
+            os.chown(temporary, *owner)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def flush(folder: Path) -> None:
+    """Flush a folder and everything in it to disk."""
+    files = _files(folder)
+    for path in (*files, *sorted({file.parent for file in files} | {folder})):
+        sync(path)
 
 
 def sync(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from ca.ceremony import hold_ceremony
+from ca.ceremony import ensure_pki
 from ca.keys import generate_keys
 from ca.records import CrlKind
 from crl_publisher.publisher import CrlPublisher
@@ -97,10 +97,7 @@ class World(ScepServer, CrlPublisher):
 
         Raises as the ceremony and opening do.
         """
-        if not folder.settle():
-            hold_ceremony(
-                folder, settings.pki, clock=clock, entropy=entropy, durable=durable, make_keys=make_keys
-            )
+        ensure_pki(folder, settings.pki, clock=clock, entropy=entropy, durable=durable, make_keys=make_keys)
         return cls(
             folder,
             settings,

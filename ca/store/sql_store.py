@@ -24,6 +24,9 @@ from .transfer import TransferRefused, count_rows, export_lines, import_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
 
     from ca.records import Duty, StoreContents
 
@@ -113,8 +116,22 @@ class SqlStore:
             StoreUnavailable: the database cannot be used; nothing was kept.
 
         """
+        with self._written(self._backend.writing()) as transaction:
+            yield transaction
+
+    @contextmanager
+    def founding(self) -> Iterator[SqlTransaction]:
+        """Begin a writing transaction that shares the database with no other of this kind, in any process.
+
+        What is not there at its beginning no other such one adds before its end. Raises as `transaction`.
+        """
+        with self._written(self._backend.changing_schema()) as transaction:
+            yield transaction
+
+    @contextmanager
+    def _written(self, begun: AbstractContextManager[Connection]) -> Iterator[SqlTransaction]:
         try:
-            with self._backend.writing() as connection:
+            with begun as connection:
                 transaction = SqlTransaction(connection, self._backend.errors)
                 try:
                     yield transaction

@@ -7,7 +7,10 @@ import os
 import signal
 import stat
 import sys
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -15,14 +18,13 @@ from ca_world import NOW, HandClock, ca_world, openssl, openssl_verify, ready_ke
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 from pydantic import SecretStr
-from store_samples import new_challenge
 
-from ca import oids
-from ca.ceremony import hold_ceremony
+from ca import ceremony, oids
+from ca.ceremony import ensure_pki, hold_ceremony
 from ca.certificates import read_certificate
 from ca.errors import BadRequestStatus, NoSuchRequest
 from ca.folders import NoPki, PkiExists, PkiFolder, PkiUnreadable, read_certificate_file
-from ca.keys import KeyKind, UnusableKey, read_key_file
+from ca.keys import KeyKind, PrivateKey, UnusableKey, generate_key, read_key_file
 from ca.opening import (
     open_authority,
     open_challenge_digest_key,
@@ -32,17 +34,30 @@ from ca.opening import (
     open_store,
     root_locations,
 )
-from ca.records import CertificateFilter, RevocationReason
+from ca.records import CertificateFilter, CrlKind, RevocationReason
 from ca.root import OfflineRoot
 from ca.settings import PkiSettings
+from ca.store import SqlStore
 from ca.templates import BadTemplate
 
 SETTINGS = PkiSettings()
+RSA = (KeyKind.RSA_2048, KeyKind.RSA_3072, KeyKind.RSA_4096)
 
 
 def hold(folder: PkiFolder, settings: PkiSettings = SETTINGS) -> None:
-    hold_ceremony(
-        folder, settings, clock=HandClock(), entropy=os.urandom, make_keys=ready_keys, durable=False
+    hold_ceremony(folder, settings, clock=HandClock(), entropy=os.urandom, make_keys=own_keys, durable=False)
+
+
+def own_keys(kinds: Sequence[KeyKind]) -> list[PrivateKey]:
+    """Return ready keys for what is RSA, and fresh ones for what is not: those are quickly made."""
+    ready = iter(ready_keys([kind for kind in kinds if kind in RSA]))
+    return [next(ready) if kind in RSA else generate_key(kind) for kind in kinds]
+
+
+def elsewhere(database_url: str) -> PkiSettings:
+    """Return the settings of a PKI with a database outside its folder, and with CA keys of its own."""
+    return PkiSettings(
+        database_url=SecretStr(database_url), root_key=KeyKind.ECDSA_P256, issuing_key=KeyKind.ECDSA_P256
     )
 
 
@@ -274,7 +289,7 @@ def test_a_file_swapped_for_another_is_noticed(tmp_path: Path) -> None:
 _TOUCHES = frozenset({"open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "shutil.rmtree", "os.chmod"})
 
 
-def _killed_ceremony(folder: PkiFolder, at: int) -> bool:
+def _killed_ceremony(folder: PkiFolder, settings: PkiSettings, at: int) -> bool:
     """Hold a ceremony in a child that dies at its n-th touch of the file system; tell whether it died."""
     ready_keys((SETTINGS.root_key, SETTINGS.issuing_key, SETTINGS.ra_key, SETTINGS.ra_key))
     child = os.fork()
@@ -290,44 +305,76 @@ def _killed_ceremony(folder: PkiFolder, at: int) -> bool:
 
         sys.addaudithook(watch)
         try:
-            hold(folder)
+            hold(folder, settings)
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
 
 
+def _finish(folder: PkiFolder, settings: PkiSettings) -> bool:
+    """Do what the next process does that needs a PKI here; tell whether there was one."""
+    complete = folder.settle()
+    if complete:
+        with pytest.raises(PkiExists):
+            hold(folder, settings)
+    else:
+        hold(folder, settings)
+    authority = open_authority(folder, settings, clock=HandClock(), entropy=os.urandom)
+    keys = open_registration_keys(folder, settings)
+    store = open_store(folder, settings, durable=False)
+    with store.reading() as transaction:
+        ours = CertificateFilter(issuer_key_id=authority.issuer_key_id)
+        assert len(transaction.find_certificates(ours, now=NOW)) == 2
+        assert transaction.latest_crl(authority.issuer_key_id, CrlKind.BASE) is not None
+    store.close()
+    assert keys.signing.certificate.issuer_key_id == authority.issuer_key_id
+    assert OfflineRoot.open(folder, settings, clock=HandClock()).index.certificates
+    assert not folder.unfinished()
+    return complete
+
+
+_PARTS = ["ceremony", "issuing", "published", "ra", "root", "secrets", "templates"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_any_moment_it_leaves_all_or_nothing_and_a_second_run_finishes(tmp_path: Path) -> None:
     outcomes = set()
-    at = 0
-    while True:
+    died, at = True, 0
+    while died:
         at += 1 if True in outcomes else 6  # the moments after the commit matter one by one
         folder = PkiFolder(tmp_path / str(at))
         folder.path.mkdir()
-        died = _killed_ceremony(folder, at)
-        complete = folder.settle()
-        outcomes.add(complete)
-        if complete:
-            with pytest.raises(PkiExists):
-                hold(folder)
-        else:
-            hold(folder)
-        authority = open_authority(folder, SETTINGS, clock=HandClock(), entropy=os.urandom)
-        keys = open_registration_keys(folder, SETTINGS)
-        store = open_store(folder, PkiSettings(), durable=False)
-        with store.reading() as transaction:
-            assert len(transaction.find_certificates(CertificateFilter(), now=NOW)) == 2
-        store.close()
-        assert keys.signing.certificate.issuer_key_id == authority.issuer_key_id
-        assert OfflineRoot.open(folder, SETTINGS, clock=HandClock()).index.certificates
-        assert sorted(path.name for path in folder.path.iterdir() if path.name[0] != ".") == [
-            "ceremony", "issuing", "published", "ra", "root", "secrets", "store.sqlite3", "templates",
-        ]  # fmt: skip
-        if not died:
-            break
+        died = _killed_ceremony(folder, SETTINGS, at)
+        outcomes.add(_finish(folder, SETTINGS))
+        names = sorted(path.name for path in folder.path.iterdir() if path.name[0] != ".")
+        assert names == sorted([*_PARTS, "store.sqlite3"])
     assert outcomes == {True, False}
     assert at > 30
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_ceremony_keeps_no_database_elsewhere_from_the_next_one_in_its_folder(
+    tmp_path: Path, database_url: str
+) -> None:
+    """What it remembered there is known by the key in its working folder: nobody else's records are."""
+    settings = elsewhere(database_url)
+    remembered, at, complete = 0, 6, False
+    while not complete:
+        at += 1
+        folder = PkiFolder(tmp_path / str(at))
+        assert _killed_ceremony(folder, settings, at)
+        store = SqlStore.open(database_url)
+        with store.reading() as transaction:
+            remembered += transaction.count_certificates(CertificateFilter(), now=NOW) > 0
+        complete = folder.settle()
+        if not complete and remembered:
+            with pytest.raises(PkiExists, match="not in this folder"):
+                hold(PkiFolder(tmp_path / f"{at} elsewhere"), settings)
+        _finish(folder, settings)
+        store.reset()
+        store.close()
+    assert remembered > 3
 
 
 # -- the offline root ------------------------------------------------------------------
@@ -372,7 +419,7 @@ def test_root_opens_with_its_own_passphrase_only(tmp_path: Path) -> None:
 
 
 def test_ceremony_remembers_in_the_database_that_the_settings_name(tmp_path: Path, database_url: str) -> None:
-    settings = PkiSettings(database_url=SecretStr(database_url))
+    settings = elsewhere(database_url)
     folder = PkiFolder(tmp_path / "pki")
     hold(folder, settings)
     assert not folder.store.exists()
@@ -383,16 +430,106 @@ def test_ceremony_remembers_in_the_database_that_the_settings_name(tmp_path: Pat
 
 
 def test_ceremony_is_not_held_over_the_records_of_another_pki(tmp_path: Path, database_url: str) -> None:
-    settings = PkiSettings(database_url=SecretStr(database_url))
-    first = PkiFolder(tmp_path / "first")
+    settings = elsewhere(database_url)
+    first, second = PkiFolder(tmp_path / "first"), PkiFolder(tmp_path / "second")
     hold(first, settings)
-    hold(PkiFolder(tmp_path / "second"), settings)  # nothing has been done with the first: nothing is lost
     store = open_store(first, settings)
-    with store.transaction() as transaction:
-        transaction.add_challenge(new_challenge("a"))
     before = store.contents()
     with pytest.raises(PkiExists, match="records of a PKI whose keys are not in this folder"):
-        hold(PkiFolder(tmp_path / "third"), settings)
+        hold(second, settings)
     assert store.contents() == before
     store.close()
-    assert not PkiFolder(tmp_path / "third").settle()
+    assert not second.settle()
+    assert not second.unfinished()
+
+
+def test_ceremony_that_fails_after_it_remembered_elsewhere_can_be_held_again(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = elsewhere(database_url)
+    folder = PkiFolder(tmp_path / "pki")
+    with monkeypatch.context() as broken:
+        broken.setattr(ceremony.json, "dumps", lambda *_, **__: "\ud800")  # the minutes, which come last
+        with pytest.raises(UnicodeEncodeError):
+            hold(folder, settings)
+    assert not _finish(folder, settings)
+
+
+# -- several at once -------------------------------------------------------------------
+
+
+class ClockThatWaits(HandClock):
+    """A clock that is first looked at after the keys are made, and then lets others go first."""
+
+    def __init__(self, told: Connection) -> None:
+        super().__init__()
+        self._told: Connection | None = told
+
+    def now(self) -> datetime:
+        if self._told is not None:
+            self._told.send("in the middle")
+            self._told.recv()
+            self._told = None
+        return super().now()
+
+
+def _ensure_in_a_child(folder: PkiFolder, settings: PkiSettings) -> tuple[int, Connection]:
+    """Have a child make sure of the PKI, and stop in the middle of a ceremony until it is told to go on."""
+    here, there = Pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            ensure_pki(folder, settings, clock=ClockThatWaits(there), entropy=os.urandom, make_keys=own_keys)
+            status = 0
+        finally:
+            os._exit(status)
+    there.close()
+    return child, here
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_second_of_two_waits_for_the_ceremony_and_has_the_same_pki(tmp_path: Path, database_url: str) -> None:
+    folder, settings = PkiFolder(tmp_path / "pki"), elsewhere(database_url)
+    first, to_first = _ensure_in_a_child(folder, settings)
+    assert to_first.recv() == "in the middle"
+    second, to_second = _ensure_in_a_child(folder, settings)
+    assert not to_second.poll(0.2), "the second began a ceremony of its own"
+    to_first.send("go on")
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in (first, second)]
+    assert statuses == [0, 0]
+    assert _finish(folder, settings)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_second_of_two_holds_the_ceremony_in_which_the_first_was_killed(
+    tmp_path: Path, database_url: str
+) -> None:
+    folder, settings = PkiFolder(tmp_path / "pki"), elsewhere(database_url)
+    first, to_first = _ensure_in_a_child(folder, settings)
+    assert to_first.recv() == "in the middle"
+    second, to_second = _ensure_in_a_child(folder, settings)
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    assert to_second.recv() == "in the middle"
+    to_second.send("go on")
+    assert os.waitstatus_to_exitcode(os.waitpid(second, 0)[1]) == 0
+    assert _finish(folder, settings)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_of_two_folders_with_one_database_one_has_the_pki(tmp_path: Path, database_url: str) -> None:
+    settings = elsewhere(database_url)
+    folders = [PkiFolder(tmp_path / name) for name in ("one", "two")]
+    started = [_ensure_in_a_child(folder, settings) for folder in folders]
+    for _, to_child in started:
+        assert to_child.recv() == "in the middle"  # both: neither knows of the other
+    for _, to_child in started:
+        to_child.send("go on")
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, _ in started]
+    assert sorted(statuses) == [0, 1]
+    (winner,) = (folder for folder in folders if folder.settle())
+    assert winner == folders[statuses.index(0)]
+    assert _finish(winner, settings)
+    with pytest.raises(PkiExists, match="share both"):
+        hold(folders[statuses.index(1)], settings)
