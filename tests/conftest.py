@@ -5,6 +5,7 @@ And the databases: a test that asks for ``database_url`` is run on each kind.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from peers import PEERS, REQUIRE_PEERS
 from postgresql import PostgresqlServer, running_postgresql
 
 from ca.process.logs import route_to_standard_logging
+
+# Whoever runs the tests in the background may have switched Ctrl-C off, for all processes that begin here, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `structlog.testing.capture_logs` leaves structlog configured as it found it. Found without a configuration
 # it would leave the one that prints, and every lab of a later test would log into what a command prints.

@@ -562,13 +562,16 @@ def test_follow_prints_a_line_for_each_new_exchange_and_ends_well_on_ctrl_c(scep
         scep_lab.admin_url,
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        enrol(scep_lab, subject="CN=good")
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
-        refused(scep_lab)
-        lines += [process.stdout.readline() for _ in range(3)]
-        process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=60)
+        try:
+            enrol(scep_lab, subject="CN=good")
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(3)]
+            refused(scep_lab)
+            lines += [process.stdout.readline() for _ in range(3)]
+            process.send_signal(signal.SIGINT)
+            rest, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert [line.split("\t")[0] for line in lines] == ["1", "2", "3", "4", "5", "6"]
     assert "challenge-unknown" in lines[-1]
     assert (process.returncode, rest, errors) == (0, "", "")
