@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from . import crls, extensions
+from cryptography import x509
+
+from . import crls, der, extensions, oids
 from .certificates import BadCertificate, CertificateInfo, TbsCertificate, read_certificate, sign_certificate
 from .drafting import new_serial_number
 from .errors import BadRequestStatus, NoSuchRequest
@@ -210,6 +212,16 @@ def sign_root_crl(
         if certificate.revocation is not None
     )
     return crls.sign_crl(header, entries, key)
+
+
+def root_crl_due(folder: PkiFolder) -> datetime:
+    """Return when the root's next CRL is to be signed, as the last one says; raises PkiUnreadable."""
+    try:
+        found = x509.load_der_x509_crl(read_file(folder.root_crl)).extensions
+        told = found.get_extension_for_oid(x509.ObjectIdentifier(oids.MS_NEXT_CRL_PUBLISH)).value
+        return der.read_time(der.Reader(told.public_bytes()).element(), "Next CRL Publish")
+    except (ValueError, x509.ExtensionNotFound) as error:
+        raise PkiUnreadable(f"{folder.root_crl} does not say when the next CRL is due: {error}") from error
 
 
 class OfflineRoot:

@@ -70,7 +70,7 @@ class ServerCertificate:
         with self._renewing:
             now = self._world.clock.now()
             held = self._held
-            if held is None or not held[0].not_before <= now < self._renewal_due(held[0]):
+            if held is None or not held[0].not_before <= now < self.renewal_due(held[0]):
                 try:
                     self._held = held = self._renew()
                 except (CaError, StoreUnavailable, AlreadyExists) as error:
@@ -106,8 +106,8 @@ class ServerCertificate:
         chain = self.issue()
         return read_certificate(chain[0]), server_context(self.key, chain)
 
-    def _renewal_due(self, certificate: CertificateInfo) -> datetime:
-        """Return when to renew: the template's renewal period before the end, or half-way."""
+    def renewal_due(self, certificate: CertificateInfo) -> datetime:
+        """Return when to replace it: the template's renewal period before the end, or half-way."""
         if certificate.not_after >= self._world.authority.certificate.not_after:
             return certificate.not_after  # a new one would last no longer
         template = self._world.authority.templates.find(TEMPLATE)

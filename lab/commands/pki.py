@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from ._hand_over import hand_over
 from ._output import json_option, print_json, print_rows
 from ._settings import config_option, data_dir_option, load
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def pki() -> None:
-    """Show the CA's certificates, or renew the issuing CA."""
+    """Show the CA's certificates, renew the issuing CA, or hand over what others serve with."""
+
+
+pki.add_command(hand_over)
 
 
 @pki.command("show")
