@@ -36,8 +36,9 @@ _NO_EXTENSION = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrlFacts:
-    """What a CRL says of itself; ``base_number`` is set on a delta CRL only."""
+    """What a CRL says of itself; ``base_number`` is set on a delta CRL only, ``issuer`` is a common name."""
 
+    issuer: str
     number: int
     base_number: int | None
     this_update: datetime
@@ -217,15 +218,19 @@ def _signature_holds(signed: _SignedList, key: CertificateIssuerPublicKeyTypes) 
 
 
 def _check_issuer(name: str, crl: x509.CertificateRevocationList, signer: x509.Certificate) -> None:
-    try:
-        found = crl.issuer
-    except ValueError as error:
-        raise PublicationRefused(f"{name}: unreadable issuer (RFC 5280 5.1.2.3)") from error
+    found = _issuer(name, crl)
     if found.public_bytes() != signer.subject.public_bytes():
         raise PublicationRefused(
             f"{name}: issuer is {found.rfc4514_string()}, expected "
             f"{signer.subject.rfc4514_string()} (RFC 5280 5.1.2.3)"
         )
+
+
+def _issuer(name: str, crl: x509.CertificateRevocationList) -> x509.Name:
+    try:
+        return crl.issuer
+    except ValueError as error:
+        raise PublicationRefused(f"{name}: unreadable issuer (RFC 5280 5.1.2.3)") from error
 
 
 def _check_authority_key(name: str, crl: x509.CertificateRevocationList, signer: x509.Certificate) -> None:
@@ -252,11 +257,17 @@ def _facts(name: str, crl: x509.CertificateRevocationList) -> CrlFacts:
     if next_update is None:
         raise PublicationRefused(f"{name}: no nextUpdate (RFC 5280 5.1.2.5)")
     return CrlFacts(
+        issuer=_common_name(_issuer(name, crl)),
         number=number,
         base_number=_base_number(name, crl),
         this_update=crl.last_update_utc,
         next_update=next_update,
     )
+
+
+def _common_name(name: x509.Name) -> str:
+    found = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(found[-1].value) if found else name.rfc4514_string()
 
 
 def _base_number(name: str, crl: x509.CertificateRevocationList) -> int | None:
