@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from .authority import CertificateAuthority
 from .certificates import BadCertificate, CertificateInfo, read_certificate
@@ -194,8 +195,14 @@ def open_store(folder: PkiFolder, settings: PkiSettings, *, durable: bool = True
 
 def database_url(folder: PkiFolder, settings: PkiSettings) -> str:
     """Return the URL of a PKI's database, password and all, as `SqlStore.open` wants it."""
-    given = settings.database_url
-    return folder.store_url if given is None else given.get_secret_value()
+    if settings.database_url is None:
+        return folder.store_url
+    url = settings.database_url.get_secret_value()
+    if settings.database_password is None:
+        return url
+    password = quote(settings.database_password.get_secret_value(), safe="")
+    before, at, after = url.partition("@")  # of a URL that has a user, as the settings make sure
+    return f"{before}:{password}{at}{after}"
 
 
 def open_challenge_digest_key(folder: PkiFolder, settings: PkiSettings) -> bytes:

@@ -290,6 +290,9 @@ class PkiSettings(BaseModel):
         "SQLite in the data folder",
     )
     database_url_file: Path | None = Field(default=None, description="File that holds database_url instead")
+    database_password: SecretStr | None = Field(
+        default=None, description="Password for the user in database_url, where that has none"
+    )
 
     @model_validator(mode="after")
     def _names_must_differ(self) -> Self:
@@ -299,6 +302,17 @@ class PkiSettings(BaseModel):
             secret: SecretStr | None = getattr(self, which)
             if secret is not None and len(secret.get_secret_value()) < 8:
                 raise ValueError(f"{which} is shorter than 8 characters")
+        return self
+
+    @model_validator(mode="after")
+    def _database_has_one_password(self) -> Self:
+        if self.database_password is not None:
+            url = urlsplit(self.database_url.get_secret_value() if self.database_url else "")
+            if url.scheme in ("", "sqlite") or not url.username or url.password is not None:
+                raise ValueError(
+                    "database_password goes with a database_url that has a user and no password, such as "
+                    "postgresql://user@host/database"
+                )
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ca.folders import PkiFolder
+from ca.opening import database_url
 from ca.process.settings import LoadedSettings, UnusableSettings, effective_rows
 from lab.settings import LabSettings, load_settings
 
@@ -79,6 +81,27 @@ def test_database_url_may_come_from_a_file_and_is_hidden(tmp_path: Path) -> None
         load_settings({}, both, None)
     with pytest.raises(UnusableSettings, match="ephemeral keeps nothing"):
         load_settings({"server.ephemeral": True, "pki.database_url": "postgresql:///pki"}, {}, None)
+
+
+def test_database_password_may_be_in_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("p@ss/w:rd\n")
+    environment = {
+        "NDES_LAB_PKI__DATABASE_URL": "postgresql://pki@db/pki?connect_timeout=5",
+        "NDES_LAB_PKI__DATABASE_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    settings = load_settings({}, environment, None).settings
+    url = database_url(PkiFolder(tmp_path), settings.pki)
+    assert url == "postgresql://pki:p%40ss%2Fw%3Ard@db/pki?connect_timeout=5"
+    assert "p@ss" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url", [None, "sqlite:////data/store", "postgresql://pki:known@db/pki", "postgresql://db/pki"]
+)
+def test_rejects_a_database_password_that_does_not_go_with_the_url(url: str | None) -> None:
+    with pytest.raises(UnusableSettings, match="database_password goes with") as raised:
+        load_settings({"pki.database_url": url, "pki.database_password": "secret"}, {}, None)
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
