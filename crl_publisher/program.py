@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from ca.process.settings import Port, ProgramSettings
-from ca.process.workers import WorkerSettings
+from ca.process.workers import ServingProgramSettings, WorkerSettings
 
 from .settings import PublisherSettings
 
@@ -27,7 +27,7 @@ class PublisherWorkerSettings(WorkerSettings):
     status_port: Port = Field(default=8084, description="Port of health and metrics; 0 is any free one")
 
 
-class CrlPublisherSettings(PublisherSections):
+class CrlPublisherSettings(PublisherSections, ServingProgramSettings):
     """Everything that the program can be told."""
 
     server: PublisherWorkerSettings = PublisherWorkerSettings()

@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from ca.process.settings import Port, ProgramSettings
-from ca.process.workers import WorkerSettings
+from ca.process.settings import Port, ProgramSettings, UnusableSettings
+from ca.process.workers import ServingProgramSettings, WorkerSettings
 
 from .ndes.settings import LogSettings, NdesSettings
 from .settings import ScepSettings
@@ -40,7 +40,29 @@ class ScepWorkerSettings(WorkerSettings):
     status_port: Port = Field(default=8083, description="Port of health and metrics; 0 is any free one")
 
 
-class ScepServerSettings(ScepSections):
+class ScepServerSettings(ScepSections, ServingProgramSettings):
     """Everything that the program can be told."""
 
     server: ScepWorkerSettings = ScepWorkerSettings()
+
+    def completed(self) -> Self:
+        """Return the settings with what several processes need where nothing else is said.
+
+        Raises:
+            UnusableSettings: a file cannot be used, or what is said takes one process for all requests.
+
+        """
+        settings = super().completed()
+        ndes = settings.ndes
+        if "password_cache" in ndes.model_fields_set and ndes.password_cache == "memory":
+            raise UnusableSettings(
+                "ndes.password_cache is memory, which each of several processes would forget for all; "
+                "leave it out, or make it store"
+            )
+        if "windows_authentication" in ndes.model_fields_set and ndes.windows_authentication:
+            raise UnusableSettings(
+                "ndes.windows_authentication is on, which needs every request of a connection in one "
+                "process that knows the connection; leave it out, or use ndes-lab up"
+            )
+        several = {"password_cache": "store", "windows_authentication": False, "basic_authentication": True}
+        return settings.model_copy(update={"ndes": ndes.model_copy(update=several)})

@@ -1,0 +1,83 @@
+"""granian over a socket that is open already.
+
+By itself granian opens one socket for each worker at the same port, and what has queued at one is lost
+when its worker ends. This is the one place that knows granian's insides; pyproject.toml says which
+versions have them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from granian._granian import SocketHolder
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from wsgiref.types import WSGIApplication
+
+_BACKLOG: Final = 1024
+
+
+class SharedSocketServer(MPServer):
+    """Workers that all accept from ``listening``; ``may_reload`` can refuse to replace them.
+
+    ``worker_ended`` is told the process ids of those that were replaced.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        *,
+        may_reload: Callable[[], bool],
+        worker_ended: Callable[[int], None],
+        request_seconds: int,
+        **options: Any,
+    ) -> None:
+        address = listening.getsockname()
+        super().__init__(
+            "",
+            address=address[0],
+            port=address[1],
+            interface=Interfaces.WSGI,
+            websockets=False,
+            respawn_failed_workers=True,
+            log_level=LogLevels.warning,
+            http1_settings=HTTP1Settings(header_read_timeout=request_seconds * 1000),
+            **options,
+        )
+        self._listening = listening
+        self._may_reload = may_reload
+        self._worker_ended = worker_ended
+
+    def serve_with(self, load: Callable[[], WSGIApplication]) -> None:
+        """Serve what ``load`` makes in each worker until a signal ends it."""
+        self.serve(spawn_target=_work, target_loader=load, wrap_loader=False)
+
+    def _init_shared_socket(self) -> None:
+        self._ssp = self._shd = None
+        self._sso = self._listening
+
+    def _respawn_workers(self, workers: Any, *rest: Any, **options: Any) -> None:
+        ended = [self.wrks[index].inner.pid for index in workers]
+        super()._respawn_workers(workers, *rest, **options)
+        for pid in ended:
+            self._worker_ended(pid)
+
+    def _reload(self, spawn_target: Any, target_loader: Any) -> None:
+        if self._may_reload():
+            super()._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+        else:
+            self.reload_signal = False
+            self.main_loop_interrupt.clear()
+
+
+def _work(worker_id: int, name: str | None, load: Any, sockets: Any, *rest: Any) -> None:
+    """Be a worker; the socket has been handed over by `multiprocessing`."""
+    _, listening = sockets
+    holder = SocketHolder(listening.fileno(), False, _BACKLOG)  # type: ignore[call-arg] # its stub is old
+    MPServer._spawn_wsgi_worker(worker_id, name, load, ((None, holder), listening), *rest)
