@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,9 +15,11 @@ COMMAND = Path(sys.executable).with_name("ndes-lab")
 
 
 class UpProcess:
-    """One run of ``ndes-lab up`` over a data directory; it has said that it is ready."""
+    """One run of ``ndes-lab up`` over a data directory; it is ready, unless ``wait`` is False."""
 
-    def __init__(self, data_dir: Path, log: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, log: Path, *, settings: Mapping[str, str] | None = None, wait: bool = True
+    ) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("NDES_LAB_")}
         environment |= {f"NDES_LAB_{key}": value for key, value in (settings or {}).items()}
         self._log = log.open("ab")
@@ -33,10 +35,23 @@ class UpProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
         )  # fmt: skip
+        if wait:
+            assert self.is_ready(), f"ndes-lab up did not start:\n{log.read_text()}"
+
+    @functools.cached_property
+    def _said(self) -> bytes:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()  # written once every listener answers
-        assert line, f"ndes-lab up did not start:\n{log.read_text()}"
-        self.facts: dict[str, Any] = json.loads(line)
+        return bytes(self.process.stdout.readline())  # written once every listener answers
+
+    def is_ready(self) -> bool:
+        """Wait until it has started or given up, and tell which."""
+        return bool(self._said)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it says of itself."""
+        assert self.is_ready(), f"ndes-lab up did not start:\n{self.log.read_text()}"
+        return dict(json.loads(self._said))
 
     @property
     def scep_url(self) -> str:
@@ -45,7 +60,7 @@ class UpProcess:
 
     def kill(self) -> None:
         """End it as a power cut would (kill -9)."""
-        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         self._gone()
 
     def stop(self) -> int:
