@@ -33,6 +33,7 @@ from ca.records import CertificateFilter
 from ca.settings import PkiSettings, PublicationLocations
 from ca.store import SqlStore
 from ca.templates import TemplateSet
+from scep_server.checks import Verdict
 from scep_server.exchange import Exchange, HttpExchangeRequest, HttpReply
 from scep_server.operations import ScepService
 from scep_server.protocol.codec import ScepCodec
@@ -336,3 +337,15 @@ class Client:
     def enrol(self, **fields: Any) -> bytes:
         """Enrol with a fresh challenge."""
         return self.obtain(self.request(self.world.new_challenge(), **fields))
+
+
+def refused(world: World, client: Client, message: bytes, fail_info: int, by: str, **sent: Any) -> str:
+    """Check that a message is refused for this reason and leaves no trace; return failInfoText."""
+    before = world.counts()
+    reply = client.send(message, **sent)
+    assert (reply.status, reply.fail_info, world.last.refused_by) == ("2", fail_info, by), str(reply)
+    assert world.counts() == before
+    assert world.last.checks[-1].verdict is Verdict.FAILED
+    assert world.last.checks[-1].clause
+    assert world.last.checks[-1].found
+    return reply.fail_info_text
