@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .gate import Gate
     from .lab_clock import LabClock
     from .recorded import ListenerName, RecordedExchange
+    from .request_metrics import RequestMetrics
     from .settings import LabSettings
     from .world import World
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 class Applications:
     """The WSGI applications of one lab: ``scep``, ``pki``, and those behind ``doorways``.
 
-    ``record`` is told of every exchange; ``gate`` is what requests have to pass.
+    ``record`` is told of every exchange, ``metrics`` of what the product answers; ``gate`` is what requests
+    have to pass.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Applications:
         clock: LabClock,
         gate: Gate,
         record: Callable[[RecordedExchange], object],
+        metrics: RequestMetrics,
     ) -> None:
         self._settings = settings
         self._engine = engine
@@ -51,7 +54,8 @@ class Applications:
         self._gate = gate
         self._record = record
         self._endpoint_of = Router(settings.scep.endpoints).endpoint
-        self._service = create_scep_app(BentService(world, engine))
+        self._metrics = metrics
+        self._service = metrics.around_scep(create_scep_app(BentService(world, engine)))
         self.doorways = Doorways(
             world,
             address=settings.server.host,
@@ -67,13 +71,14 @@ class Applications:
         return self._with_faults(self._service, "scep", self._endpoint_of, pinned)
 
     def _publisher(self, world: World) -> WSGIApplication:
-        responder = BentResponder(world, self._engine) if self._settings.pki.ocsp.enabled else None
-        return create_publisher_app(
+        responder = self._metrics.counted(BentResponder(world, self._engine))
+        application = create_publisher_app(
             BentFiles(world, self._engine),
             virtual_directory=self._settings.pki.virtual_directory,
             settings=self._settings.publisher,
-            responder=responder,
+            responder=responder if self._settings.pki.ocsp.enabled else None,
         )
+        return self._metrics.around_publisher(application)
 
     def _with_faults(
         self,

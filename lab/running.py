@@ -37,6 +37,7 @@ from .journal.settings import journal_folder
 from .lab_clock import LabClock
 from .lab_listeners import LabListeners, admin_limits
 from .ready import ReadyFacts
+from .request_metrics import RequestMetrics
 from .server_certificate import ServerCertificate
 from .upkeep import Upkeep
 from .world import World
@@ -107,13 +108,16 @@ class RunningLab:
             self._listeners = LabListeners(settings, lambda: self._server_certificate.context())
             undo.callback(self._listeners.stop)
             settings = with_public_url(settings, self._listeners.pki.port)
+            self._metrics = RequestMetrics(
+                virtual_directory=settings.pki.virtual_directory, own_name=self._own_name
+            )
             bending = Bending(self.faults)
             self.world = World.make(
                 PkiFolder(data_dir),
                 settings,
                 clock=bending.clock(self.lab_clock),
                 entropy=entropy,
-                observers=(*observers, self.faults),
+                observers=(*observers, self._metrics, self.faults),
                 durable=durable,
                 make_keys=make_keys,
                 wrapping=bending,
@@ -159,6 +163,7 @@ class RunningLab:
             clock=self.lab_clock,
             gate=self._gate,
             record=self._keep,
+            metrics=self._metrics,
         )
         self.doorways = applications.doorways
         self.world.ndes_logs.iis.listen(logged_address(settings), self._listeners.scep.port)
@@ -173,7 +178,7 @@ class RunningLab:
             ready=self._why_not_ready,
             token=self.admin_token,
             health=lambda: self.health.look(),
-            metrics=lambda: self.health.metrics(),
+            metrics=lambda: self.health.metrics() + self._metrics.text(),
         )
         self._listeners.admin.serve(Lazily(lambda: _admin_app(self.desk, facts)))
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from ca_world import HandClock
@@ -23,6 +23,7 @@ from chain_samples import AIA, DAY, LEAF, NOW, Shape, crl, issue, new_key
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.x509 import ocsp
+from metrics_text import samples
 from prometheus_client.parser import text_string_to_metric_families
 from revocation_samples import CDP, DELTA, OCSP, Web, answering, base, damaged, delta, responder
 
@@ -375,7 +376,7 @@ def test_metrics_have_the_names_of_x509_certificate_exporter(scep_lab, clock):
     for sample in families["x509_cert_expires_in_seconds"].samples:
         assert sample.value > 0
     assert {sample.value for sample in families["x509_source_up"].samples} == {1}
-    assert [sample.value for sample in families["ndes_lab_crl_publication_failing"].samples] == [0]
+    assert [sample.value for sample in families["crl_publication_failing"].samples] == [0]
     numbers = {sample.value for sample in families["x509_crl_number"].samples}
     assert numbers
     assert min(numbers) >= 1
@@ -392,7 +393,7 @@ def test_no_view_holds_a_secret(scep_lab):
     for path in ("/health", "/api/v1/health", "/metrics"):
         text = ask(scep_lab.admin_url + path)[1]
         assert challenge not in text
-        assert not re.search("passphrase|PRIVATE KEY|challenge", text, re.IGNORECASE)
+        assert not re.search("passphrase|password|PRIVATE KEY", text, re.IGNORECASE)
 
 
 def test_a_clock_that_runs_ahead_shows_what_will_expire(scep_lab, clock):
@@ -529,3 +530,31 @@ def test_what_cannot_run_is_exit_status_2(words, tmp_path):
     done = subprocess.run([NDES_LAB, "health", *words], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 2, done
     assert b"Traceback" not in done.stderr
+
+
+def test_metrics_tell_what_was_asked_of_the_lab_and_go_on_over_a_reset():
+    with ScepLab() as scep_lab:
+        name = quote(scep_lab.world.authority.locations.crl_file)
+        before = ask(f"{scep_lab.admin_url}/metrics")[1]
+        for expected in (1, 2):
+            ask(f"{scep_lab.scep_url}?operation=GetCACaps")
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                ask(f"{scep_lab.scep_url}?operation=nothing")
+            caught.value.close()
+            urllib.request.urlopen(f"{scep_lab.pki_url}/CertEnroll/{name}").close()
+            text = ask(f"{scep_lab.admin_url}/metrics")[1]
+            assert samples(text, "scep_requests_total", "operation", "outcome") == {
+                ("GetCACaps", "success"): expected,
+                ("-", "rejected"): expected,
+            }
+            assert samples(text, "scep_http_responses_total", "status") == {
+                ("200",): expected,
+                ("400",): expected,
+            }
+            assert samples(text, "crl_publisher_requests_total", "kind", "status") == {
+                ("crl", "200"): expected
+            }
+            scep_lab.reset()
+    # What the lab fetched to look at its own health is not counted.
+    assert samples(before, "crl_publisher_requests_total", "kind") == {}
+    assert samples(text, "crl_publisher_ocsp_answers_total", "status") == {}
