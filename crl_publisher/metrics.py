@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from ca.ocsp import CertStatus, ResponseStatus
+from ca.process.labelled import Labelled
 
 from .ocsp import is_ocsp_path
 
@@ -57,18 +58,22 @@ class PublisherMetrics:
     ) -> None:
         self._prefix = f"{virtual_directory}/".casefold()
         self._stopwatch = stopwatch
-        self._requests = Counter(
-            "crl_publisher_requests",
-            "Requests by what was asked for and HTTP status.",
-            ("kind", "status"),
-            registry=registry,
+        self._requests = Labelled(
+            Counter(
+                "crl_publisher_requests",
+                "Requests by what was asked for and HTTP status.",
+                ("kind", "status"),
+                registry=registry,
+            )
         )
-        self._duration = Histogram(
-            "crl_publisher_request_duration_seconds",
-            "From the request's head to the response, without the network.",
-            ("kind",),
-            buckets=_BUCKETS,
-            registry=registry,
+        self._duration = Labelled(
+            Histogram(
+                "crl_publisher_request_duration_seconds",
+                "From the request's head to the response, without the network.",
+                ("kind",),
+                buckets=_BUCKETS,
+                registry=registry,
+            )
         )
         self._in_progress = Gauge(
             "crl_publisher_requests_in_progress",
@@ -96,7 +101,7 @@ class PublisherMetrics:
             kind = self._kind(str(environ.get("PATH_INFO", "")))
 
             def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-                self._requests.labels(kind, status[:3]).inc()
+                self._requests[kind, status[:3]].inc()
                 return start_response(status, headers, *more)
 
             begin = self._stopwatch()
@@ -105,7 +110,7 @@ class PublisherMetrics:
                 return application(environ, start)
             finally:
                 self._in_progress.dec()
-                self._duration.labels(kind).observe(self._stopwatch() - begin)
+                self._duration[(kind,)].observe(self._stopwatch() - begin)
 
         return answer
 

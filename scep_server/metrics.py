@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from ca.process.labelled import Labelled
+
 from .checks import Verdict
 from .decisions import Grant
 from .outcomes import Refusal
@@ -43,36 +45,46 @@ class ScepMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
-            "scep_requests",
-            "Requests by how they ended: success, pending, failure (failInfo), rejected (4xx), error (5xx).",
-            ("endpoint", "operation", "message_type", "outcome"),
-            registry=registry,
+        self._requests = Labelled(
+            Counter(
+                "scep_requests",
+                "Requests by how they ended: success, pending, failure (failInfo), rejected (4xx), error (5xx).",
+                ("endpoint", "operation", "message_type", "outcome"),
+                registry=registry,
+            )
         )
-        self._duration = Histogram(
-            "scep_request_duration_seconds",
-            "From the request's last octet to the reply, without the network.",
-            ("operation",),
-            buckets=_BUCKETS,
-            registry=registry,
+        self._duration = Labelled(
+            Histogram(
+                "scep_request_duration_seconds",
+                "From the request's last octet to the reply, without the network.",
+                ("operation",),
+                buckets=_BUCKETS,
+                registry=registry,
+            )
         )
-        self._refusals = Counter(
-            "scep_refusals",
-            "Requests that were refused, by what refused them.",
-            ("endpoint", "reason"),
-            registry=registry,
+        self._refusals = Labelled(
+            Counter(
+                "scep_refusals",
+                "Requests that were refused, by what refused them.",
+                ("endpoint", "reason"),
+                registry=registry,
+            )
         )
-        self._challenges = Counter(
-            "scep_challenges",
-            "Challenges looked at, by what was found: accepted, or why not.",
-            ("endpoint", "outcome"),
-            registry=registry,
+        self._challenges = Labelled(
+            Counter(
+                "scep_challenges",
+                "Challenges looked at, by what was found: accepted, or why not.",
+                ("endpoint", "outcome"),
+                registry=registry,
+            )
         )
-        self._issued = Counter(
-            "scep_certificates_issued",
-            "Certificates issued in answer to a request; not those a certificate manager approved later.",
-            ("endpoint", "template"),
-            registry=registry,
+        self._issued = Labelled(
+            Counter(
+                "scep_certificates_issued",
+                "Certificates issued in answer to a request; not those a certificate manager approved later.",
+                ("endpoint", "template"),
+                registry=registry,
+            )
         )
         brakes = Counter(
             "scep_brake_refusals",
@@ -81,8 +93,8 @@ class ScepMetrics:
             registry=registry,
         )
         self._brakes = {reason: brakes.labels(brake) for reason, brake in _BRAKES.items()}
-        self._responses = Counter(
-            "scep_http_responses", "HTTP responses by status.", ("status",), registry=registry
+        self._responses = Labelled(
+            Counter("scep_http_responses", "HTTP responses by status.", ("status",), registry=registry)
         )
         self._in_progress = Gauge(
             "scep_http_requests_in_progress",
@@ -97,25 +109,25 @@ class ScepMetrics:
         operation = _NOT_REACHED if exchange.operation is None else exchange.operation.value
         message = exchange.message
         message_type = _NOT_REACHED if message is None else message.message_type.rfc_name
-        self._requests.labels(endpoint, operation, message_type, exchange.ending.value).inc()
-        self._duration.labels(operation).observe(exchange.duration)
+        self._requests[endpoint, operation, message_type, exchange.ending.value].inc()
+        self._duration[(operation,)].observe(exchange.duration)
         reason = exchange.refused_by
         if reason is not None:
-            self._refusals.labels(endpoint, reason).inc()
+            self._refusals[endpoint, reason].inc()
             if (brake := self._brakes.get(reason)) is not None:
                 brake.inc()
         if (found := _challenge_outcome(exchange)) is not None:
-            self._challenges.labels(endpoint, found).inc()
+            self._challenges[endpoint, found].inc()
         answer = exchange.answer
         if isinstance(answer, Grant) and answer.plan is not None and answer.certificate is not None:
-            self._issued.labels(endpoint, answer.certificate.template).inc()
+            self._issued[endpoint, answer.certificate.template].inc()
 
     def around(self, application: WSGIApplication) -> WSGIApplication:
         """Return ``application`` with its responses counted, unforeseen errors too."""
 
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-                self._responses.labels(status[:3]).inc()
+                self._responses[(status[:3],)].inc()
                 return start_response(status, headers, *more)
 
             self._in_progress.inc()
