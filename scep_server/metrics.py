@@ -48,7 +48,7 @@ class ScepMetrics:
         self._requests = Labelled(
             Counter(
                 "scep_requests",
-                "Requests by how they ended: success, pending, failure (failInfo), rejected (4xx), error (5xx).",
+                "Requests by end: success, pending, failure (failInfo), rejected (4xx), error (5xx).",
                 ("endpoint", "operation", "message_type", "outcome"),
                 registry=registry,
             )
