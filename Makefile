@@ -1,6 +1,6 @@
 # make run    serve a lab (its own virtual environment is made first); ARGS="--ephemeral --port 0" and so on
 # make test   all tests, on all cores; PYTEST_ARGS="-k strongswan" and so on
-# make lint   ruff, mypy, import contracts, hadolint
+# make lint   ruff, mypy, import contracts, hadolint, compose schema
 # make bench  the benchmarks
 # make client-table  what deployed clients do at every fault, written to lab/faults/CLIENTS.md
 # make image-pins    docker/requirements.txt with the newest versions that go together
@@ -32,6 +32,7 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml docker/lab.compose.yaml
 
 client-table: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults.clients $(ARGS)

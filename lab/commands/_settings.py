@@ -19,6 +19,7 @@ COMMAND_VARIABLES = (
     "NDES_LAB_CONFIG",
     "NDES_LAB_READY_FILE",
     "NDES_LAB_ADMIN_URL",
+    "NDES_LAB_UP_READY_FILE",
 )  # which stand for options
 
 config_option = click.option(

@@ -38,6 +38,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
+    envvar="NDES_LAB_UP_READY_FILE",
     metavar="FILE",
     help="Write URLs, thumbprints and a challenge to FILE once everything answers.",
 )

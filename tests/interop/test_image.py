@@ -22,16 +22,22 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ca.process import settings as sources
+from ca.process.settings import ProgramSettings
+from crl_publisher.program import CrlPublisherSettings
 from lab.commands import main
 from lab.settings import LabSettings, load_settings
+from scep_server.program import ScepServerSettings
 
 TOP = Path(__file__).parents[2]
 DOCKER = TOP / "docker"
 ASKED = "NDES_LAB_IMAGE"
 EXTRAS = ("postgres", "scale")
 PUBLIC_HOST = "NDES_LAB_SERVER__PUBLIC_HOST"
-FILES = sorted(path for path in DOCKER.iterdir() if path.is_file())
-REGISTRY = re.compile(r"https?://(?!localhost|\w+\.example)\w+[\w.-]*|\b[\w-]+\.(?:io|com|org)/[\w/-]+")
+FILES = sorted(path for path in DOCKER.rglob("*") if path.is_file() and path.suffix != ".pyc")
+REGISTRY = re.compile(
+    r"https?://(?!localhost|127\.|\w+\.example)[\w-]+\.[\w.-]+|\b[\w-]+\.(?:io|com|org)/[\w/-]+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +148,16 @@ def test_all_it_writes_is_in_its_one_volume() -> None:
     told = environment()
     settings = load_settings({}, told, None).settings
     assert settings.server.data_dir == Path(volume)
-    assert settings.server.ready_file is not None
-    assert settings.server.ready_file.parent == Path(volume)
-    assert told["NDES_LAB_READY_FILE"] == str(settings.server.ready_file)
+    assert Path(told["NDES_LAB_UP_READY_FILE"]).parent == Path(volume)
+    assert told["NDES_LAB_READY_FILE"] == told["NDES_LAB_UP_READY_FILE"]
     assert told["TMPDIR"] == only("WORKDIR").text == volume
+
+
+@pytest.mark.parametrize("program", [ScepServerSettings, CrlPublisherSettings])
+def test_programs_can_be_told_what_the_image_tells(program: type[ProgramSettings]) -> None:
+    loaded = sources.load_settings(program, {}, environment(), DOCKER / "chain.toml")
+    assert loaded.settings.server.host == "0.0.0.0"
+    assert str(loaded.settings.server.data_dir) == only("WORKDIR").text
 
 
 def test_it_is_reached_at_published_ports_and_management_only_with_a_token() -> None:
@@ -192,7 +204,7 @@ def test_it_is_labelled() -> None:
 
 
 def test_the_service_is_the_image_with_its_ports_its_volume_and_its_health_check() -> None:
-    composed = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    composed = yaml.safe_load((DOCKER / "lab.compose.yaml").read_text())
     (service,) = composed["services"].values()
     assert (DOCKER / service["build"]["context"] / service["build"]["dockerfile"]).samefile(
         DOCKER / "Dockerfile"

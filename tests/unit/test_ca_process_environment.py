@@ -22,6 +22,7 @@ PARTICULAR = {  # what else a secret must be like, and what goes with it
     "alerts.mail.password": (SECRET, {"NDES_LAB_ALERTS__MAIL__USERNAME": "lab"}),
     "ndes.single_password": ("sixteen-or-more-", {}),
     "pki.database_url": ("postgresql://user:password@host/database", {}),
+    "pki.database_password": (SECRET, {"NDES_LAB_PKI__DATABASE_URL": "postgresql://user@host/database"}),
 }
 
 
