@@ -9,6 +9,9 @@ import pytest
 from flow.stand import Stand
 from forge.bench import Bench, Log
 from forge.keys import KeyPool
+from postgresql import PostgresqlServer
+
+KINDS = ["sqlite", "postgresql"]
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +37,25 @@ def bench(key_pool: KeyPool, log: Log) -> Iterator[Bench]:
     stand = Stand()
     yield Bench(stand, key_pool, log)
     stand.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_bench(postgresql: PostgresqlServer, key_pool: KeyPool, log: Log) -> Iterator[Bench]:
+    """The same lab with its database on PostgreSQL."""
+    with postgresql.database() as url:
+        stand = Stand(database_url=url)
+        bench = Bench(stand, key_pool, log)
+        yield bench
+        bench.close()
+        stand.close()
+
+
+@pytest.fixture(params=KINDS)
+def bench_of_each(request: pytest.FixtureRequest) -> Bench:
+    """The lab of each kind of database."""
+    name = "bench" if request.param == "sqlite" else "postgresql_bench"
+    found: Bench = request.getfixturevalue(name)
+    return found
 
 
 BRAKES = {
@@ -75,3 +97,23 @@ def fresh_bench(another_stand: Stand, key_pool: KeyPool, log: Log) -> Iterator[B
     another_stand.begin_again()
     yield Bench(another_stand, key_pool, log)
     another_stand.begin_again()
+
+
+@pytest.fixture(scope="session")
+def another_postgresql_stand(postgresql: PostgresqlServer) -> Iterator[Stand]:
+    with postgresql.database() as url:
+        stand = Stand(database_url=url)
+        yield stand
+        stand.close()
+
+
+@pytest.fixture(params=KINDS)
+def fresh_bench_of_each(request: pytest.FixtureRequest, key_pool: KeyPool, log: Log) -> Iterator[Bench]:
+    """A lab as if just started, of each kind of database."""
+    name = "another_stand" if request.param == "sqlite" else "another_postgresql_stand"
+    stand: Stand = request.getfixturevalue(name)
+    stand.begin_again()
+    bench = Bench(stand, key_pool, log)
+    yield bench
+    bench.close()
+    stand.begin_again()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,13 @@ from forge.bench import PkiRequest
 from forge.certificates import common_name, read_certificate
 from forge.csr import CsrForge
 from forge.reply import Reply
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.pool import NullPool
 
 from ca.certificates import read_certificate as info
 from ca.challenges import ChallengeBook
 from ca.keys import KeyKind, PrivateKey, generate_key
+from ca.opening import database_url as url_of
 from ca.opening import open_authority, open_issuing_key, open_registration_keys
 from ca.pkcs10 import parse_request, verify_request
 from ca.records import RevocationReason
@@ -81,11 +83,16 @@ class Stand:
     """A `ScepLab`, and everything an administrator can do with it, as the forge's `Desk` has it."""
 
     def __init__(
-        self, *, server: dict[str, Any] | None = None, endpoints: Any = None, brakes: Any = None
+        self,
+        *,
+        server: dict[str, Any] | None = None,
+        endpoints: Any = None,
+        brakes: Any = None,
+        database_url: str | None = None,
     ) -> None:
         self.clock = HandClock()
         scep = {"endpoints": endpoints or ENDPOINTS, "brakes": brakes or {}}
-        settings = {"scep": scep, "server": server or {}}
+        settings = {"scep": scep, "server": server or {}, "pki": {"database_url": database_url}}
         self.scep_lab = ScepLab(settings, clock=self.clock).start()
         self.world = self.scep_lab.world
         folder = self.world.folder
@@ -105,8 +112,8 @@ class Stand:
     # -- what the forge's Desk asks for ------------------------------------------------
 
     @property
-    def database(self) -> Path:
-        return self.world.folder.store
+    def database(self) -> str:
+        return url_of(self.world.folder, self.world.pki)
 
     @property
     def challenges(self) -> ChallengeBook:
@@ -185,14 +192,12 @@ class Stand:
 
     def forget_crls(self) -> None:
         """Take every CRL out of the database, as if none had been signed yet."""
-        connection = sqlite3.connect(self.world.folder.store)
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        names = [name for (name,) in tables.fetchall() if "crl" in name.lower()]
+        engine = create_engine(self.database, poolclass=NullPool)
+        names = [name for name in inspect(engine).get_table_names() if "crl" in name.lower()]
         assert names, "no table of CRLs to empty"
-        for name in names:
-            connection.execute(f'DELETE FROM "{name}"')
-        connection.commit()
-        connection.close()
+        with engine.begin() as connection:
+            for name in names:
+                connection.execute(text(f'DELETE FROM "{name}"'))
 
     def renew_ra_encryption(self, *, retire_for: timedelta) -> None:
         """Give the RA a new encryption key, and let the old one open requests a while longer."""

@@ -329,9 +329,8 @@ def test_challenges_are_not_in_the_database(key_pool: KeyPool, log: Log) -> None
         bench.new_challenge()
         spent = bench.enrol().request.challenge
         assert spent is not None
-        contents = b"".join(
-            path.read_bytes() for path in stand.database.parent.glob(f"{stand.database.name}*")
-        )
+        database = stand.world.folder.store
+        contents = b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
     finally:
         stand.close()
     assert read_certificate(bench.bundle[0]).subject in contents  # the right files were read

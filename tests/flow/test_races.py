@@ -1,4 +1,4 @@
-"""Many clients at once, over HTTP: what may happen once happens once."""
+"""Many clients at once, over HTTP, on either database: what may happen once happens once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from forge import wire
 from forge.bench import Bench
 from forge.certificates import read_certificate
 from forge.reply import read_reply
+
+
+@pytest.fixture
+def bench(bench_of_each: Bench) -> Bench:
+    return bench_of_each
 
 
 def test_of_200_clients_racing_for_one_challenge_exactly_one_wins(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""Every row of the reference's tables 4A to 4F, and of its transaction table 1D, over HTTP.
+"""Every row of the reference's tables 4A to 4F and of its transaction table 1D over HTTP, on either database.
 
 The tables are in the modules `rows_*`; a row that needs a conversation instead of one input is
 asserted by the test that its table names. `test_no_row_is_missing` compares both with the list below.
@@ -67,10 +67,10 @@ def test_no_case_is_written_twice() -> None:
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=str(row)) for row in ROWS if not row.fresh])
-def test_row(row: Row, bench: Bench) -> None:
-    run(row, bench)
+def test_row(row: Row, bench_of_each: Bench) -> None:
+    run(row, bench_of_each)
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=str(row)) for row in ROWS if row.fresh])
-def test_row_in_a_lab_of_its_own(row: Row, fresh_bench: Bench) -> None:
-    run(row, fresh_bench)
+def test_row_in_a_lab_of_its_own(row: Row, fresh_bench_of_each: Bench) -> None:
+    run(row, fresh_bench_of_each)

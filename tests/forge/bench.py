@@ -11,7 +11,6 @@ import itertools
 import logging
 import os
 import re
-import sqlite3
 import sys
 import traceback
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from .envelope import Envelope, KeyTransport, issuer_and_serial
 from .keys import Key, KeyPool
 from .message import CERT_POLL, GET_CERT, GET_CRL, PKCS_REQ, RENEWAL_REQ, PkiMessage, transaction_id_of
 from .reply import SUCCESS, Issued, Reply, Sent, check_reply, demand, open_reply, read_reply
+from .watch import State, Watch, watch
 
 MEDIA_TYPE = "application/x-pki-message"
 
@@ -34,7 +34,7 @@ MEDIA_TYPE = "application/x-pki-message"
 class Desk(Protocol):
     """What the administrator of the lab under test can do and see."""
 
-    database: Path | None
+    database: Path | str | None  # a file of SQLite's, or an URL
 
     def url(self, endpoint: str) -> str: ...
     def new_challenge(self, **options: Any) -> str: ...
@@ -108,26 +108,6 @@ class Enrolment:
         return read_certificate(self.certificate)
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the database holds, told cheaply.
-
-    ``version`` changes with every commit of anyone; ``tables`` has the number of rows and the highest
-    of each table, to say where a change was.
-    """
-
-    version: int
-    tables: dict[str, tuple[int, int]]
-
-    def difference(self, other: State) -> list[str]:
-        """Return the tables that differ; "rows changed in place" if none does but something was written."""
-        if self.version == other.version:
-            return []
-        names = self.tables.keys() | other.tables.keys()
-        changed = sorted(name for name in names if self.tables.get(name) != other.tables.get(name))
-        return changed or ["rows changed in place"]
-
-
 class Bench:
     """One lab under test."""
 
@@ -140,8 +120,7 @@ class Bench:
         self.secrets: list[str] = []
         self._numbers = itertools.count(1)
         self._bundle: list[bytes] = []
-        self._watch: sqlite3.Connection | None = None
-        self._tables: dict[str, str] = {}
+        self._watch: Watch | None = None
 
     # -- what a client knows -----------------------------------------------------------
 
@@ -380,17 +359,15 @@ class Bench:
     def state(self) -> State:
         """Return what the database holds."""
         if self.desk.database is None:
-            raise AssertionError("the lab under test has no database file to look into")
+            raise AssertionError("the lab under test has no database to look into")
         if self._watch is None:
-            self._watch = sqlite3.connect(f"file:{self.desk.database}?mode=ro", uri=True)
-            found = self._watch.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
-            self._tables = {name: "0" if "WITHOUT ROWID" in sql else "MAX(rowid)" for name, sql in found}
-        tables = {
-            name: self._watch.execute(f'SELECT COUNT(*), COALESCE({newest}, 0) FROM "{name}"').fetchone()
-            for name, newest in self._tables.items()
-        }
-        version = self._watch.execute("PRAGMA data_version").fetchone()[0]
-        return State(version, tables)
+            self._watch = watch(self.desk.database)
+        return self._watch.state()
+
+    def close(self) -> None:
+        """Look into the database no more."""
+        if self._watch is not None:
+            self._watch.close()
 
     def count(self, word: str) -> int:
         """Return how many rows the table has whose name ends in the plural of this word."""
