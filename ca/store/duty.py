@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from ca.records import StoreUnavailable
@@ -48,6 +49,8 @@ class PostgresqlDuty:
         """Let another have it."""
         with self._lock:
             if self._session is not None:
+                with suppress(*self._errors):  # the server ends a session a little later than it is told to
+                    self._session.exec_driver_sql(f"SELECT pg_advisory_unlock({_PUBLISHING})")
                 self._session.invalidate()  # not back into the pool, where it would keep the lock
                 self._session.close()
                 self._session = None

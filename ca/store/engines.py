@@ -8,12 +8,15 @@ there are threads that read. PostgreSQL: a pool; the database serialises what mu
 from __future__ import annotations
 
 import os
+import select as waiting
 import threading
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlalchemy import create_engine, event, func, select
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import NullPool
 
 from ca.records import StoreUnavailable
@@ -23,7 +26,7 @@ from .errors import driver_errors
 from .tables import metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from sqlalchemy import URL, Connection, Engine
@@ -34,6 +37,9 @@ _BUSY_SECONDS: Final = 10  # how long a writer waits for another before it gives
 _CACHE_KIB: Final = 65_536  # of the one writer, and only as much as it needs: indexes of a million rows
 _LOG_PAGES: Final = 4_000  # of 4 KiB; the longer the log, the fewer pages are copied back twice
 _POOLED: Final = 16  # connections of a process to PostgreSQL, which by default takes 100, and as many again
+# READ COMMITTED and explicit locks for writers: nothing has to be repeated.
+_READ_COMMITTED: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _MIGRATION_LOCK: Final = 0x6E6465736C6162  # any number, the same in every process
 
 
@@ -78,19 +84,11 @@ class SqliteBackend:
         self._owner: int | None = None
         self._writer: Connection | None = None
         self._closed = False
-        self._writing_engine = self._engine(url, begin="BEGIN IMMEDIATE", poolclass=NullPool)
-        self._reading_engine = self._engine(url, begin="BEGIN", pool_size=8, max_overflow=-1)
+        self._readers: deque[Connection] = deque()  # idle; a pool's bookkeeping takes longer than a query
+        self._writing_engine = _sqlite_engine(url, self._prepare_writer)
+        self._reading_engine = _sqlite_engine(url, self._prepare_reader)
         self.errors = driver_errors(self._writing_engine.dialect)
         self.publishing = SqliteDuty(self._path)
-
-    def _engine(self, url: URL, *, begin: str, **options: Any) -> Engine:
-        arguments = {"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_SECONDS}
-        engine = create_engine(url, connect_args=arguments, **options)
-        event.listen(
-            engine, "connect", self._prepare_writer if "IMMEDIATE" in begin else self._prepare_reader
-        )
-        event.listen(engine, "begin", lambda connection: connection.connection.cursor().execute(begin))
-        return engine
 
     def _prepare_writer(self, connection: Any, _record: object) -> None:
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -117,8 +115,7 @@ class SqliteBackend:
             )
         self._owner = threading.get_ident()
         try:
-            connection = self._writer_connection()
-            with connection.begin():
+            with _begun(self._writer_connection(), "BEGIN IMMEDIATE") as connection:
                 yield connection
         except BaseException as error:
             self._drop_broken_writer(error)
@@ -139,8 +136,7 @@ class SqliteBackend:
     def _drop_broken_writer(self, error: BaseException) -> None:
         """Start over with a new connection after trouble: the file may be another one by then."""
         writer = self._writer
-        broken = isinstance(error, (StoreUnavailable, *self.errors))
-        if writer is not None and (broken or writer.in_transaction()):
+        if writer is not None and isinstance(error, (StoreUnavailable, *self.errors)):
             self._writer = None
             writer.invalidate()
             writer.close()
@@ -150,8 +146,28 @@ class SqliteBackend:
         """Begin with BEGIN: in a write-ahead log a reader keeps what it saw first."""
         if self._closed:
             raise StoreUnavailable(f"{self._path} is closed")
-        with self._reading_engine.connect() as connection, connection.begin():
-            yield connection
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._reading_engine.connect()
+        try:
+            with _begun(connection, "BEGIN"):
+                yield connection
+        except BaseException:
+            connection.invalidate()
+            connection.close()
+            raise
+        self._give_back(connection)
+
+    def _give_back(self, reader: Connection) -> None:
+        self._readers.append(reader)
+        if self._closed:
+            self._close_readers()
+
+    def _close_readers(self) -> None:
+        while self._readers:
+            with suppress(IndexError):  # another thread took the last one
+                self._readers.pop().close()
 
     def engine_version(self, connection: Connection) -> str:
         """Return what SQLite says of itself."""
@@ -175,8 +191,31 @@ class SqliteBackend:
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
-        self._reading_engine.dispose()
-        self._writing_engine.dispose()
+        self._close_readers()
+
+
+def _sqlite_engine(url: URL, prepare: Callable[[Any, object], None]) -> Engine:
+    arguments = {"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_SECONDS}
+    engine = create_engine(url, connect_args=arguments, poolclass=NullPool)
+    event.listen(engine, "connect", prepare)
+    return engine
+
+
+@contextmanager
+def _begun(connection: Connection, begin: str) -> Iterator[Connection]:
+    """Run a transaction on a connection whose driver begins none by itself.
+
+    The driver is told directly: SQLAlchemy's own account of a transaction takes longer than SQLite's. It
+    keeps one only where its `execute` is used.
+    """
+    driver: Any = connection.connection.driver_connection
+    driver.execute(begin)
+    try:
+        yield connection
+    except BaseException:
+        (connection if connection.in_transaction() else driver).rollback()
+        raise
+    (connection if connection.in_transaction() else driver).commit()
 
 
 def _database_file(url: URL, *, create: bool) -> Path:
@@ -195,6 +234,24 @@ def _database_file(url: URL, *, create: bool) -> Path:
     return path
 
 
+def _make_ready(driver: Any, _record: object, _proxy: object) -> None:
+    """Replace a connection that the server has closed, as when it was restarted; leave beginning to `_begun`.
+
+    Nobody has asked anything over a connection in the pool: if there is something to read, it is the end.
+    Asking the server instead would cost every transaction a round trip.
+    """
+    if driver.closed or _readable(driver.fileno()):
+        raise DisconnectionError
+    if not driver.autocommit:
+        driver.autocommit = True
+
+
+def _readable(descriptor: int) -> bool:
+    watched = waiting.poll()
+    watched.register(descriptor, waiting.POLLIN)
+    return bool(watched.poll(0))
+
+
 class PostgresqlBackend:
     """A PostgreSQL database, reached by psycopg."""
 
@@ -208,7 +265,6 @@ class PostgresqlBackend:
             self._engine = create_engine(
                 url,
                 connect_args=arguments,
-                pool_pre_ping=True,  # a restarted server costs nobody an error who was not waiting for it
                 pool_size=_POOLED,
                 max_overflow=_POOLED,
                 pool_timeout=_BUSY_SECONDS,
@@ -217,30 +273,26 @@ class PostgresqlBackend:
             raise StoreUnavailable(
                 f"PostgreSQL needs {error.name}, which is not installed: pip install 'ndes-lab[postgres]'"
             ) from error
+        event.listen(self._engine, "checkout", _make_ready)
         self.errors = driver_errors(self._engine.dialect)
         self.publishing = PostgresqlDuty(self._engine, self.errors)
-        # READ COMMITTED and explicit locks for writers: nothing has to be repeated.
-        self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
-        self._reading = self._engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Begin a READ COMMITTED transaction."""
-        with self._writing.begin() as connection:
+        with self._engine.connect() as connection, _begun(connection, _READ_COMMITTED):
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Begin a REPEATABLE READ, READ ONLY transaction."""
-        with self._reading.connect() as connection, connection.begin():
+        with self._engine.connect() as connection, _begun(connection, _SNAPSHOT):
             yield connection
 
     @contextmanager
     def changing_schema(self) -> Iterator[Connection]:
         """Begin a transaction that holds the advisory lock of schema changes."""
-        with self._writing.begin() as connection:
+        with self._engine.connect() as connection, _begun(connection, _READ_COMMITTED):
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             yield connection
 

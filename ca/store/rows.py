@@ -60,10 +60,12 @@ class Rows:
     this, on any engine.
     """
 
-    __slots__ = ("_connection", "_dialect", "_errors", "_lost", "_notes", "_over")
+    __slots__ = ("_cursor", "_dialect", "_driver", "_errors", "_lost", "_notes", "_over")
 
     def __init__(self, connection: Connection, errors: tuple[type[Exception], ...]) -> None:
-        self._connection = connection
+        driver: Any = connection.connection.driver_connection
+        self._driver = driver
+        self._cursor: DBAPICursor = driver.cursor()
         self._dialect = connection.dialect
         self._errors = errors
         self._lost: Exception | None = None
@@ -85,6 +87,7 @@ class Rows:
     def end(self) -> None:
         """Refuse any further use."""
         self._over = True
+        self._cursor.close()
 
     def raise_if_lost(self) -> None:
         """Raise again what the transaction was lost by, if it was: it must not be committed."""
@@ -92,15 +95,15 @@ class Rows:
             raise self._lost
 
     def _execute(self, statement: Statement, parameters: Parameters) -> DBAPICursor:
-        cursor = self._cursor()
-        cursor.execute(*statement.prepared(self._dialect, parameters))
-        return cursor
+        """Run a statement on the transaction's one cursor: what it returns is read before the next."""
+        self._require_usable()
+        self._cursor.execute(*statement.prepared(self._dialect, parameters))
+        return self._cursor
 
-    def _cursor(self) -> DBAPICursor:
+    def _require_usable(self) -> None:
         if self._over:
             raise RuntimeError("this transaction is over; its object cannot be used any more")
         self.raise_if_lost()
-        return self._connection.connection.cursor()
 
     def _one(self, statement: Statement, parameters: Parameters) -> Values | None:
         """Return the first row, or None."""
@@ -114,7 +117,6 @@ class Rows:
         try:
             cursor = self._execute(statement, parameters)
             row: Values | None = cursor.fetchone()
-            cursor.close()
         except self._errors as error:
             self._lose(error)
         return row
@@ -124,7 +126,6 @@ class Rows:
         try:
             cursor = self._execute(statement, parameters)
             rows: Sequence[Values] = cursor.fetchall()
-            cursor.close()
         except self._errors as error:
             self._lose(error)
         if self._notes is not None:
@@ -136,7 +137,9 @@ class Rows:
         if self._notes is not None:
             raise RuntimeError("a listing of any length is no part of what is decided in one transaction")
         try:
-            cursor = self._execute(statement, parameters)
+            self._require_usable()
+            cursor = self._driver.cursor()  # its own: others are run while this one is read
+            cursor.execute(*statement.prepared(self._dialect, parameters))
             while not self._over and (chunk := cursor.fetchmany(_CHUNK)):
                 yield from [row[0] for row in chunk]
             cursor.close()
@@ -155,7 +158,6 @@ class Rows:
         try:
             cursor = self._execute(statement, parameters)
             touched = cursor.rowcount
-            cursor.close()
         except self._errors as error:
             self._lose(error)
         return touched
@@ -166,10 +168,9 @@ class Rows:
             return 0
         try:
             prepared = [statement.prepared(self._dialect, parameters) for parameters in rows]
-            cursor = self._cursor()
-            cursor.executemany(prepared[0][0], [values for _, values in prepared])
-            touched = cursor.rowcount
-            cursor.close()
+            self._require_usable()
+            self._cursor.executemany(prepared[0][0], [values for _, values in prepared])
+            touched: int = self._cursor.rowcount
         except self._errors as error:
             self._lose(error)
         return touched

@@ -245,7 +245,7 @@ def test_does_not_find_again_what_has_changed(store: SqlStore, change: str) -> N
         if change == "another row":
             transaction.add_certificate(new_certificate(2), NOW)
         else:
-            transaction.revoke(added.id, COMPROMISE)
+            transaction.revoke(added.id, HOLD)
         assert not transaction.finds_again(notes)
 
 

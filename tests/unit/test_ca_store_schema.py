@@ -209,7 +209,7 @@ def test_no_hot_statement_scans_a_table(path: Path) -> None:
     store = SqlStore.open(f"sqlite:///{path}")
     statements: list[str] = []
     with store.transaction() as transaction:
-        driver: Any = transaction._connection.connection.dbapi_connection
+        driver: Any = transaction._driver
         driver.set_trace_callback(statements.append)
         enrol(transaction, 1)
         transaction.scep_transaction("default", "id 1")
