@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,24 +72,40 @@ def two_replicas(
             assert "Traceback" not in each.process.log.read_text()
 
 
-def rows(url: str, query: str) -> list[tuple[Any, ...]]:
-    """Return what the database says, asked behind everybody's back."""
-    engine = create_engine(url, poolclass=NullPool)
+Asking = Callable[[str], list[tuple[Any, ...]]]
+
+
+@contextmanager
+def one_moment(url: str) -> Iterator[Asking]:
+    """Yield what says how the database is, asked behind everybody's back: always at the same moment."""
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
+        as_it_is = "" if engine.dialect.name == "sqlite" else "ISOLATION LEVEL REPEATABLE READ"
+        connection.exec_driver_sql(f"BEGIN {as_it_is}")
+        yield lambda query: [tuple(row) for row in connection.execute(text(query))]
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """Return what the database says now."""
+    with one_moment(url) as ask:
+        return ask(query)
 
 
 def check_records(url: str, issued: set[bytes]) -> None:
     """Check that every certificate a client holds is there, and nothing is twice or half there."""
-    spent = {number for (number,) in rows(url, "SELECT id FROM challenges WHERE spent_at IS NOT NULL")}
-    transactions = rows(
-        url,
-        "SELECT t.challenge_id, c.der FROM scep_transactions t "
-        "JOIN certificates c ON c.id = t.certificate_id WHERE t.status = 'issued'",
-    )
-    assert len(transactions) == len(spent)
-    assert {challenge for challenge, _ in transactions} == spent
-    assert issued <= {bytes(der) for _, der in transactions}
-    twice = "SELECT {0} FROM certificates GROUP BY {0} HAVING COUNT(*) > 1"
-    assert rows(url, twice.format("serial_number")) == []
-    assert rows(url, twice.format("public_key_sha256")) == []
+    with one_moment(url) as ask:
+        if url.startswith("sqlite"):
+            assert ask("PRAGMA integrity_check") == [("ok",)]
+            assert ask("PRAGMA foreign_key_check") == []
+        spent = {number for (number,) in ask("SELECT id FROM challenges WHERE spent_at IS NOT NULL")}
+        transactions = ask(
+            "SELECT t.challenge_id, c.der FROM scep_transactions t "
+            "JOIN certificates c ON c.id = t.certificate_id WHERE t.status = 'issued'"
+        )
+        assert len(transactions) == len(spent)
+        assert {challenge for challenge, _ in transactions} == spent, "a challenge spent for nothing"
+        assert issued <= {bytes(der) for _, der in transactions}, "a client has what is not known here"
+        twice = "SELECT {0} FROM certificates GROUP BY {0} HAVING COUNT(*) > 1"
+        assert ask(twice.format("serial_number")) == []
+        assert ask(twice.format("public_key_sha256")) == [], "two certificates for one key"

@@ -1,26 +1,28 @@
 """A killed process: nothing half done is left behind, and the next start needs no repair.
 
 Three clients enrol in a stream while ``ndes-lab up`` is killed (kill -9) after some replies; then the
-database is read as it lies there, and the same folder is served again.
+database, of either kind, is read as it is then, and the same folder is served again.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import sqlite3
-import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flow.process import COMMAND, UpProcess
+from flow.process import UpProcess
+from flow.replicas import check_records
 from forge.bench import Bench, Enrolment, Log, PkiRequest
 from forge.keys import KeyPool
 from forge.reply import Reply, open_reply, read_reply
+from pydantic import SecretStr
 
 from ca.challenges import ChallengeBook
 from ca.clock import SystemClock
@@ -37,12 +39,9 @@ class OutsideDesk:
     """What an administrator can do beside a running process: look, and make challenges."""
 
     folder: PkiFolder
+    database: str
     scep_url: str
     clock: SystemClock = field(default_factory=SystemClock)
-
-    @property
-    def database(self) -> Path:
-        return self.folder.store
 
     def url(self, endpoint: str) -> str:
         return self.scep_url if endpoint == "default" else f"{self.scep_url}/{endpoint}"
@@ -51,7 +50,7 @@ class OutsideDesk:
         """Nothing to add: the forge and openssl have judged."""
 
     def new_challenge(self, **options: Any) -> str:
-        store = open_store(self.folder, PkiSettings(), durable=True)
+        store = open_store(self.folder, PkiSettings(database_url=SecretStr(self.database)), durable=True)
         book = ChallengeBook(
             digest_key=open_challenge_digest_key(self.folder, PkiSettings()),
             clock=self.clock,
@@ -61,14 +60,6 @@ class OutsideDesk:
             challenge = book.new(transaction, validity=timedelta(hours=1), **options).password
         store.close()
         return challenge
-
-
-def _rows(database: Path, query: str) -> list[tuple[Any, ...]]:
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    try:
-        return connection.execute(query).fetchall()
-    finally:
-        connection.close()
 
 
 class Stream:
@@ -115,27 +106,8 @@ class Stream:
             assert not thread.is_alive()
 
 
-def _check_database(database: Path, stream: Stream) -> None:
-    assert _rows(database, "PRAGMA integrity_check") == [("ok",)]
-    assert _rows(database, "PRAGMA foreign_key_check") == []
-    spent = {id_ for (id_,) in _rows(database, "SELECT id FROM challenges WHERE spent_at IS NOT NULL")}
-    transactions = _rows(
-        database,
-        "SELECT t.challenge_id, c.der FROM scep_transactions t "
-        "JOIN certificates c ON c.id = t.certificate_id WHERE t.status = 'issued'",
-    )
-    assert len(transactions) == len(spent)
-    assert {challenge for challenge, _ in transactions} == spent, "a spent challenge without a certificate"
-    recorded = {der for (der,) in _rows(database, "SELECT der FROM certificates")}
-    issued = {der for _, der in transactions}
-    for request, body in stream.received:
-        leaf = _opened(request, body)
-        assert leaf in recorded, "a client holds a certificate that the store does not know"
-        assert leaf in issued
-    keys = _rows(
-        database, "SELECT public_key_sha256, COUNT(*) FROM certificates GROUP BY 1 HAVING COUNT(*) > 1"
-    )
-    assert keys == [], "two certificates for one key"
+def _check_database(url: str, stream: Stream) -> None:
+    check_records(url, {_opened(request, body) for request, body in stream.received})
 
 
 def _opened(request: PkiRequest, body: bytes) -> bytes:
@@ -152,18 +124,48 @@ def _fetch_again(bench: Bench, stream: Stream) -> None:
         assert bench.enrolled(request).certificate == _opened(request, body)
 
 
-@pytest.fixture(scope="module")
-def killed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("killed")
+@dataclass(frozen=True)
+class Place:
+    """A folder, and a database for it, in which one process after the other is killed."""
+
+    folder: Path
+    url: str
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "data"
+
+    def start(self, *, wait: bool = True) -> UpProcess:
+        """Start one more process; SQLite is where it is without a setting."""
+        settings = {} if self.url.startswith("sqlite") else {"PKI__DATABASE_URL": self.url}
+        return UpProcess(self.data_dir, self.folder / "up.log", settings=settings, wait=wait)
+
+
+@contextmanager
+def place_of(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    if request.param == "sqlite":
+        yield Place(folder, f"sqlite:///{folder}/data/store.sqlite3")
+    else:
+        with request.getfixturevalue("postgresql").database() as url:
+            yield Place(folder, url)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with place_of(request, tmp_path_factory.mktemp("killed")) as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    with place_of(request, tmp_path) as found:
+        yield found
 
 
 @pytest.mark.parametrize("replies", REPLIES_BEFORE_THE_KILL)
-def test_killed_server_leaves_all_or_nothing(
-    killed_folder: Path, key_pool: KeyPool, log: Log, replies: int
-) -> None:
-    data_dir = killed_folder / "data"
-    process = UpProcess(data_dir, killed_folder / "up.log")
-    desk = OutsideDesk(PkiFolder(data_dir), process.scep_url)
+def test_killed_server_leaves_all_or_nothing(place: Place, key_pool: KeyPool, log: Log, replies: int) -> None:
+    process = place.start()
+    desk = OutsideDesk(PkiFolder(place.data_dir), place.url, process.scep_url)
     bench = Bench(desk, key_pool, log)  # type: ignore[arg-type]
     try:
         stream = Stream(bench, [bench.request() for _ in range(replies + 4 * CLIENTS)])
@@ -175,7 +177,7 @@ def test_killed_server_leaves_all_or_nothing(
     assert stream.unanswered, "nothing was under way when the process was killed"
     _check_database(desk.database, stream)
 
-    again = UpProcess(data_dir, killed_folder / "up.log")
+    again = place.start()
     try:
         desk.scep_url = again.scep_url
         bench.forget_bundle()
@@ -188,25 +190,18 @@ def test_killed_server_leaves_all_or_nothing(
 
 
 def test_killed_while_it_starts_leaves_a_folder_that_starts(
-    tmp_path: Path, key_pool: KeyPool, log: Log
+    new_place: Place, key_pool: KeyPool, log: Log
 ) -> None:
-    """Killed before it said anything: whatever is in the folder, the next start finishes."""
-    data_dir = tmp_path / "data"
+    """Killed before it said anything: whatever is in folder and database, the next start finishes."""
     for folder_must_hold in (0, 1, 3):
-        process = subprocess.Popen(
-            [COMMAND, "up", "--data-dir", data_dir, "--port", "0", "--pki-port", "0", "--admin-port", "0"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=tmp_path,
-        )
-        while process.poll() is None:
-            if len(list(data_dir.glob("**/*"))) >= folder_must_hold:
+        process = new_place.start(wait=False)
+        while process.process.poll() is None:
+            if len(list(new_place.data_dir.glob("**/*"))) >= folder_must_hold:
                 break
         process.kill()
-        process.wait(30)
-    again = UpProcess(data_dir, tmp_path / "up.log")
+    again = new_place.start()
     try:
-        desk = OutsideDesk(PkiFolder(data_dir), again.scep_url)
+        desk = OutsideDesk(PkiFolder(new_place.data_dir), new_place.url, again.scep_url)
         Bench(desk, key_pool, log).demand_alive()  # type: ignore[arg-type]
     finally:
         assert again.stop() == 0
