@@ -34,7 +34,7 @@ class Applications:
     """The WSGI applications of one lab: ``scep``, ``pki``, and those behind ``doorways``.
 
     ``record`` is told of every exchange, ``metrics`` of what the product answers; ``gate`` is what requests
-    have to pass.
+    have to pass. ``own_name`` is as of `Served`.
     """
 
     def __init__(
@@ -47,12 +47,14 @@ class Applications:
         gate: Gate,
         record: Callable[[RecordedExchange], object],
         metrics: RequestMetrics,
+        own_name: str,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._clock = clock
         self._gate = gate
         self._record = record
+        self._own_name = own_name
         self._endpoint_of = Router(settings.scep.endpoints).endpoint
         self._metrics = metrics
         self._service = metrics.around_scep(create_scep_app(BentService(world, engine)))
@@ -98,6 +100,7 @@ class Applications:
             time_header=self._settings.server.ephemeral,
             pinned=pinned,
             address_of=self.doorways.url if self._settings.faults.urls else lambda *_: None,
+            own_name=self._own_name,
         )
         return self._gate.before(served)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scep_server.exchange import Exchange
 
 ListenerName = Literal["scep", "pki"]
+Scheme = Literal["http", "https"]
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -24,8 +25,9 @@ Headers = tuple[tuple[str, str], ...]
 class RecordedRequest:
     """A request as it came.
 
-    ``target`` is path and query as sent, a leading ``/fault/<id>`` included. ``body`` is as much of it as
-    was read. Header names are as WSGI has them, in their usual spelling.
+    ``target`` is path and query as sent, a leading ``/fault/<id>`` included. ``scheme`` is how it came,
+    whatever an absolute target says. ``body`` is as much of it as was read. Header names are as WSGI has
+    them, in their usual spelling.
     """
 
     method: str
@@ -35,6 +37,7 @@ class RecordedRequest:
     body: bytes = field(repr=False)
     client_address: str
     client_port: str = ""
+    scheme: Scheme = "http"
 
     def header(self, name: str) -> str | None:
         """Return the first header of that name, in any case."""
@@ -71,8 +74,8 @@ class RecordedExchange:
 
     ``received_at`` is by the lab's clock, which was ``clock_offset`` away from the machine's. ``exchange`` is
     what the SCEP service knew of it; None at the PKI listener and where no service was reached. ``refusal``
-    is why the lab itself refused it, an id and a text: ``fault-unknown``, ``fault-parameter`` or
-    ``fault-unavailable``.
+    is why the lab itself refused it, an id and a text: ``fault-unknown``, ``fault-parameter``,
+    ``fault-unavailable`` or ``time-unreadable``.
     ``seconds`` is how long the answer took to make.
     """
 

@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
     from .faults.registry import ParameterValue
     from .lab_health import LabHealth
-    from .recorded import RecordedExchange
     from .settings import LabSettings
 
 _log = structlog.get_logger(__name__)
@@ -86,6 +85,9 @@ class RunningLab:
 
     """
 
+    made_token_file: Path | None = None
+    """Where the token is that the lab made for itself, because nobody has told one."""
+
     def __init__(
         self,
         settings: LabSettings,
@@ -100,17 +102,16 @@ class RunningLab:
     ) -> None:
         self.origins = origins or {}
         self.admin_token = told_token(settings)
-        self.made_token_file: Path | None = None  # of a token that nobody has told
         self.lab_clock = LabClock(clock)
         self.faults = FaultEngine(entropy=entropy)
         self._own_name = f"{_HEALTH} {entropy(8).hex()}"  # no client knows it, so none can hide behind it
+        self._metrics = RequestMetrics(
+            virtual_directory=settings.pki.virtual_directory, own_name=self._own_name
+        )
         with contextlib.ExitStack() as undo:
             self._listeners = LabListeners(settings, lambda: self._server_certificate.context())
             undo.callback(self._listeners.stop)
             settings = with_public_url(settings, self._listeners.pki.port)
-            self._metrics = RequestMetrics(
-                virtual_directory=settings.pki.virtual_directory, own_name=self._own_name
-            )
             bending = Bending(self.faults)
             self.world = World.make(
                 PkiFolder(data_dir),
@@ -123,10 +124,14 @@ class RunningLab:
                 wrapping=bending,
             )
             undo.callback(self.world.close)
-            if self.admin_token is None and needs_token(settings):
-                self.admin_token, self.made_token_file = kept_token(data_dir, entropy), token_file(data_dir)
+            self._make_token(settings, data_dir, entropy)
             self._go_to_work(settings, undo)
             self._undo = undo.pop_all()
+
+    def _make_token(self, settings: LabSettings, data_dir: Path, entropy: Callable[[int], bytes]) -> None:
+        """Have a token, kept in the folder, where others get in and nobody has told one."""
+        if self.admin_token is None and needs_token(settings):
+            self.admin_token, self.made_token_file = kept_token(data_dir, entropy), token_file(data_dir)
 
     def _go_to_work(self, settings: LabSettings, undo: contextlib.ExitStack) -> None:
         """Publish, serve and watch from now on; ``undo`` is told how each of that ends."""
@@ -162,8 +167,9 @@ class RunningLab:
             engine=self.faults,
             clock=self.lab_clock,
             gate=self._gate,
-            record=self._keep,
+            record=self.journal.add,
             metrics=self._metrics,
+            own_name=self._own_name,
         )
         self.doorways = applications.doorways
         self.world.ndes_logs.iis.listen(logged_address(settings), self._listeners.scep.port)
@@ -181,11 +187,6 @@ class RunningLab:
             metrics=lambda: self.health.metrics() + self._metrics.text(),
         )
         self._listeners.admin.serve(Lazily(lambda: _admin_app(self.desk, facts)))
-
-    def _keep(self, exchange: RecordedExchange) -> None:
-        """Put an exchange into the journal, unless it was this lab looking at its own health."""
-        if exchange.request.header("User-Agent") != self._own_name:
-            self.journal.add(exchange)
 
     @property
     def health(self) -> LabHealth:

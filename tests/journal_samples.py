@@ -67,6 +67,7 @@ any_exchange = st.builds(
         body=st.binary(max_size=300) | st.binary(max_size=100).map(lambda rest: b"\x30\x80" + rest),
         client_address=st.text(max_size=20),
         client_port=st.text(max_size=6),
+        scheme=st.sampled_from(["http", "https"]),
     ),
     answer=st.builds(
         RecordedAnswer,

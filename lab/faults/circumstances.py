@@ -49,12 +49,15 @@ class Circumstances:
     ``unavailable`` is the answer, status and text, where a fault was to be applied and cannot be had.
     ``refusal`` is why the lab itself refuses it, an id and a text. ``csr`` is the PKCS#10 that is asked
     with, ``finish`` what a fault that has the request refused does to the reply before it is signed.
+    ``is_own`` is whether the lab itself asks, to look at its health: that meets what anybody would meet now,
+    and takes nobody's turn.
     """
 
     listener: ListenerName
     path: str
     client_address: str
     user_agent: str
+    is_own: bool = False
     operation: str | None = None
     endpoint: str | None = None
     message_type: str | None = None

@@ -10,6 +10,7 @@ import random  # noqa: TID251 - seeded, and the seed is told
 import re
 import threading
 from collections import OrderedDict
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
@@ -240,12 +241,12 @@ class FaultEngine:
         first = rule.id not in circumstances.hit
         if first:
             circumstances.hit.add(rule.id)
-            self._count(rule, hits=1)
+            self._count(rule, circumstances, hits=1)
         bent = self._apply(chosen, rule.order.parameters, value, circumstances, rule.id)
         if bent is value and first:  # nothing to change here: another exchange gets this turn
             circumstances.hit.discard(rule.id)
             del circumstances.decided[rule.id]
-            self._count(rule, hits=-1, seen=-1)
+            self._count(rule, circumstances, hits=-1, seen=-1)
         return bent
 
     def _decide(self, rule: _Rule, circumstances: Circumstances) -> bool:
@@ -258,13 +259,17 @@ class FaultEngine:
             elif chosen is not None and not chosen.is_for(circumstances.operation):
                 return False
             else:
-                rule.seen += 1
+                if not circumstances.is_own:
+                    rule.seen += 1
                 if chosen is not None and rule.order.chance is not None:
-                    chosen = chosen if rule.chance.random() < rule.order.chance else None
+                    chance = copy(rule.chance) if circumstances.is_own else rule.chance
+                    chosen = chosen if chance.random() < rule.order.chance else None
             circumstances.decided[rule.id] = chosen
         return True
 
-    def _count(self, rule: _Rule, *, hits: int = 0, seen: int = 0) -> None:
+    def _count(self, rule: _Rule, circumstances: Circumstances, *, hits: int = 0, seen: int = 0) -> None:
+        if circumstances.is_own:
+            return
         with self._lock:
             rule.hits += hits
             rule.seen += seen
@@ -306,6 +311,8 @@ class FaultEngine:
             if not already:
                 circumstances.applied.remove(noted)
             return value
+        if circumstances.is_own:
+            return bent
         with self._lock:
             counted, _ = self._applied.pop(key, (0, memory))
             self._applied[key] = (counted + 1, memory)

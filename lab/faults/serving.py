@@ -50,7 +50,8 @@ class Served:
     ``endpoint_of`` says which SCEP endpoint a path means, if any. ``record`` is told of every exchange.
     ``time_header`` says whether a request may choose the time it is answered at. ``pinned`` is the fault
     whose doorway this stands behind; ``address_of`` returns the URL of a path behind a fault's own doorway,
-    where it has one.
+    where it has one. ``own_name`` is the User-Agent by which the lab looks at its own health: that is not
+    recorded, and no rule counts it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Served:
         time_header: bool = False,
         pinned: Pinned | None = None,
         address_of: Callable[[str, str], str | None] = lambda _, __: None,
+        own_name: str | None = None,
     ) -> None:
         self._application = application
         self._listener = listener
@@ -77,6 +79,7 @@ class Served:
         self._time_header = time_header
         self._pinned = pinned
         self._address_of = address_of
+        self._own_name = own_name
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -92,7 +95,8 @@ class Served:
             if circumstances.applied and self._settings.header:
                 answer = _named(answer, circumstances)
             answer = self._dated(answer, circumstances)
-            self._keep(asked, body, circumstances, answer, time.perf_counter() - begin)
+            if not circumstances.is_own:
+                self._keep(asked, body, circumstances, answer, time.perf_counter() - begin)
             if answer.delivery is not None:
                 connection = cast("RawConnection", environ[RAW_CONNECTION_KEY])
                 deliver(answer, connection, ending.is_set)
@@ -109,6 +113,7 @@ class Served:
             path=environ["PATH_INFO"],
             client_address=environ.get("REMOTE_ADDR", ""),
             user_agent=environ.get("HTTP_USER_AGENT", ""),
+            is_own=self._own_name is not None and environ.get("HTTP_USER_AGENT") == self._own_name,
             pinned=self._pinned,
         )
         if self._pinned is not None:
@@ -122,7 +127,8 @@ class Served:
             circumstances.refusal = reason, str(error)
             return circumstances, _plain(404, str(error))
         except BadTime as error:
-            return circumstances, _plain(400, f"{TIME_HEADER}: {error}")
+            circumstances.refusal = "time-unreadable", f"{TIME_HEADER}: {error}"
+            return circumstances, _plain(400, circumstances.refusal[1])
         environ["PATH_INFO"] = circumstances.path
         circumstances.endpoint = self._endpoint_of(circumstances.path)
         circumstances.operation = (
@@ -214,6 +220,7 @@ class Served:
                     body=body.kept,
                     client_address=circumstances.client_address,
                     client_port=environ.get("REMOTE_PORT", ""),
+                    scheme=environ["wsgi.url_scheme"],
                 ),
                 answer=RecordedAnswer(
                     status=answer.status,

@@ -105,7 +105,7 @@ def _har_entry(entry: JournalEntry) -> dict[str, Any]:
     host = request.header("Host") or f"127.0.0.1:{_PORTS[entry.listener]}"
     har_request: dict[str, Any] = {
         "method": request.method,
-        "url": f"http://{host}{request.target}",
+        "url": f"{request.scheme}://{host}{request.target}",
         "httpVersion": request.protocol,
         "cookies": [],
         "headers": _har_headers(request.headers),

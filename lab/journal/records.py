@@ -17,7 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from lab.recorded import AppliedFault, RecordedAnswer, RecordedRequest
+from lab.recorded import AppliedFault, RecordedAnswer, RecordedRequest, Scheme
 from scep_server.checks import Check, Verdict
 
 from .entry import EntryVerdict, IssuedCertificate, JournalEntry
@@ -41,7 +41,7 @@ Octets = Annotated[
 """Octets, in JSON as Base64."""
 
 
-_REQUEST_FIELDS = ("method", "target", "protocol", "client_address", "client_port", "body")
+_REQUEST_FIELDS = ("method", "target", "protocol", "scheme", "client_address", "client_port", "body")
 _ANSWER_FIELDS = ("status", "reason", "delivery", "body")
 _ALIKE = (
     "endpoint",
@@ -72,6 +72,7 @@ class RequestRecord(_Record):
     method: str
     target: str
     protocol: str
+    scheme: Scheme = "http"  # the only one that files had before it was written down
     headers: tuple[HeaderRecord, ...]
     client_address: str
     client_port: str

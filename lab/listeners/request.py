@@ -62,6 +62,8 @@ class Request(server.HTTPRequest):
         """Read the request line; a target of two slashes is a path, not an authority (RFC 9112 3.2.1)."""
         if not super().read_request_line():  # type: ignore[no-untyped-call]
             return False
+        # How it came: an absolute form may say otherwise.
+        self.scheme = b"http" if self.server.ssl_adapter is None else b"https"
         if self.uri.startswith(b"//"):
             self.path = unquote_to_bytes(self.uri.partition(b"?")[0])
         return True

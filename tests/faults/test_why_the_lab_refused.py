@@ -45,6 +45,12 @@ def test_journal_has_the_reason_that_the_client_is_told(
     assert_told(scep_lab, response, status, reason, words)
 
 
+def test_journal_says_that_the_time_asked_for_is_none(scep_lab: ScepLab) -> None:
+    fields = {"X-Ndes-Lab-Time": "next week"}
+    response = wire.get(scep_lab.scep_url, "operation=GetCACaps", fields=fields)
+    assert_told(scep_lab, response, 400, "time-unreadable", "next week")
+
+
 def test_rule_whose_fault_cannot_be_had_gives_the_same_reason_and_is_not_counted(scep_lab: ScepLab) -> None:
     engine = engine_of(scep_lab)
     rule = engine.add(RuleOrder(fault=NEEDS_THE_ROOT, times=1))

@@ -8,13 +8,14 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from forge import wire
 
 from lab.faults.engine import path_of
 from lab.faults.serving import FAULT_HEADER, TIME_HEADER
+from lab.health import HealthWord
 from lab.scep_lab import ScepLab
 
 NONCE = "reply::wrong-recipient-nonce"
@@ -64,6 +65,16 @@ def test_rule_disturbs_whom_it_matches_and_nobody_else(scep_lab: ScepLab) -> Non
     assert journalled.request.header("User-Agent") == "victim/1"
     assert journalled.answer.delivery == "reset within the headers"
     assert [fault.fault_id for fault in journalled.faults] == [RESET]
+
+
+def test_the_labs_look_at_its_health_sees_a_rule_and_takes_nobodys_turn(scep_lab: ScepLab) -> None:
+    rule = scep_lab.faults.set("publication::crl-not-found", match={"operation": "CRL"}, times=1)
+    name = scep_lab.world.authority.locations.crl_file
+    row = next(row for row in scep_lab.health().rows if unquote(row.url or "").endswith(f"/{name}"))
+    assert row.status is HealthWord.UNABLE_TO_DOWNLOAD
+    assert (rule.hits, rule.left) == (0, 1)
+    assert [wire.get(row.url or "").status for _ in range(2)] == [404, 200]
+    assert (rule.hits, rule.left) == (1, 0)
 
 
 def test_faulted_answer_names_its_faults_unless_told_not_to() -> None:

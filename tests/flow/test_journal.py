@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from forge import wire
 from journal_lab import refused, run
 from lab_client import client_key, client_of, enrol, order
 from ndes_world import FLEETS_EXPRESSION
@@ -25,6 +28,7 @@ from lab.client import Issued, Refused
 from lab.commands import main
 from lab.decoding import EnvelopeKeys
 from lab.journal import Journal
+from lab.journal.export import as_har
 from lab.journal.settings import journal_folder
 from lab.journal.trees import entry_trees
 from scep_server.checks import Verdict
@@ -127,6 +131,17 @@ def test_a_fault_is_named_with_its_parameters(scep_lab: ScepLab) -> None:
     listed = run(scep_lab, "list", "--fault", "bad-time").stdout
     assert "reply::fail-info-bad-time" in listed
     assert "text=so it is" in run(scep_lab, "show", str(entry.number), "--brief").stdout
+
+
+def test_an_archive_names_the_urls_that_were_asked_over_tls_too() -> None:
+    with ScepLab({"server": {"tls_port": 0}}) as scep_lab:
+        context = ssl.create_default_context(cadata=scep_lab.root_pem)
+        urls = [f"{url}?operation=GetCACaps" for url in (scep_lab.scep_url, scep_lab.scep_tls_url)]
+        for url in urls:
+            urllib.request.urlopen(url, context=context).close()
+        wire.exchange(urls[0], b"GET https://elsewhere.example/scep HTTP/1.0\r\nHost: x.example\r\n\r\n")
+        archive = json.loads(as_har(scep_lab.journal, version="1"))["log"]["entries"]
+    assert [entry["request"]["url"] for entry in archive] == [*urls, "http://x.example/scep"]
 
 
 def test_what_no_service_was_reached_by_is_kept_as_well(scep_lab: ScepLab) -> None:

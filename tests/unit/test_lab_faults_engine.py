@@ -160,6 +160,22 @@ def test_counts_exchanges_and_not_values(engine: FaultEngine) -> None:
     assert (view.hits, view.left) == (2, 0)
 
 
+def test_the_lab_itself_meets_what_anybody_would_and_takes_nobodys_turn(engine: FaultEngine) -> None:
+    rule = engine.add(RuleOrder(fault=NONCE, after=1, times=1, chance=0.5, seed=1))
+    twin = FaultEngine(entropy=bytes)
+    twin.add(RuleOrder(fault=NONCE, after=1, times=1, chance=0.5, seed=1))
+    met = []
+    for _ in range(4):
+        expected = ask(twin)
+        seen = [ask(engine, is_own=True) for _ in range(3)]
+        met.append(ask(engine))
+        assert met[-1] == expected
+        assert seen == [expected] * 3
+    view = engine.rule(rule.id)
+    assert view is not None
+    assert (view.hits, view.left) == (sum(met), 0)
+
+
 def test_exchange_with_nothing_to_change_takes_no_turn(engine: FaultEngine) -> None:
     engine.add(RuleOrder(fault=RESET, times=1))
     assert not ask(engine, answer(), operation="GetCACaps")  # that fault is for PKIOperation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import threading
 from collections.abc import Iterator
@@ -328,6 +329,12 @@ def test_what_cannot_be_written_is_kept_in_memory_and_logged(tmp_path: Path) -> 
 def test_reading_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Journal.read(tmp_path / "none")
+
+
+def test_an_entry_of_before_schemes_were_written_down_came_in_the_clear() -> None:
+    kept = json.loads(EntryRecord.of(Journal(5).add(recorded())).as_line())
+    del kept["request"]["scheme"]
+    assert EntryRecord.of_line(json.dumps(kept)).entry().request.scheme == "http"
 
 
 # -- whatever comes --------------------------------------------------------------------
