@@ -1,0 +1,334 @@
+"""The chain of docker/compose.yaml at work, as processes: clients enrol, and nobody sees too much."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from peers import require_peer
+from postgresql import PostgresqlServer
+
+from ca.folders import PkiFolder
+from interop import openssl
+from interop.clients import Endpoint, Enrolment, ScepClient
+from interop.composition import Composition, Replica, composition
+from interop.lab_process import NDES_LAB
+from interop.process import run, run_well
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+REFUSED = 400  # nginx's "The SSL certificate error"
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresqlServer) -> Iterator[Composition]:
+    """All services, healthy, in the order that the compose file says."""
+    for program in ("nginx", "curl", "openssl", "scepclient"):
+        require_peer(program)
+    folder = tmp_path_factory.mktemp("chain")
+    with postgresql.database() as url, composition(folder, url) as composed:
+        composed.complete("secrets")
+        composed.complete("root")
+        for name in ("scep", "publisher", "edge", "relying-party"):
+            composed.start(name)
+        yield composed
+
+
+@pytest.fixture
+def root_pem(chain: Composition) -> Path:
+    return chain.volume("edge") / "root.pem"
+
+
+@pytest.fixture
+def scep(chain: Composition) -> Replica:
+    return chain.replicas["scep"][0]
+
+
+def new_challenge(chain: Composition) -> str:
+    return chain.execute(chain.replicas["scep"][0], "ndes-lab", "challenge", "new").stdout.decode().strip()
+
+
+def enrol(chain: Composition, folder: Path, name: str) -> Enrolment:
+    endpoint = Endpoint(
+        scep_url=f"{chain.url('edge', 8080)}/scep", root_pem=chain.volume("edge") / "root.pem"
+    )
+    with ScepClient(folder, endpoint) as client:
+        return client.obtain(name, new_challenge(chain))
+
+
+def ask(*words: str | Path) -> tuple[int, str]:
+    """Return status and content of what curl is told to ask."""
+    curl = (require_peer("curl"), "--silent", "--max-time", "20", "--write-out", "%{http_code}")
+    done = run([*curl, *words])
+    text = done.stdout.decode(errors="replace")
+    return int(text[-3:]), text[:-3]
+
+
+def visit(chain: Composition, enrolment: Enrolment | None = None) -> tuple[int, str]:
+    """Return what the relying party says to the holder of a certificate."""
+    words: list[str | Path] = ["--cacert", chain.volume("relying-party") / "root.pem"]
+    if enrolment is not None:
+        words += ["--cert", enrolment.certificate, "--key", enrolment.key]
+    port, address = chain.port(9443), chain.replicas["relying-party"][0].address
+    found = ("--resolve", f"relying-party:{port}:{address}", f"https://relying-party:{port}/")
+    return ask(*words, *found)
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+# -- enrolment -------------------------------------------------------------------------
+
+
+def test_scepclient_enrols_through_the_edge_and_openssl_finds_everything_there(
+    chain: Composition, tmp_path: Path, root_pem: Path
+) -> None:
+    enrolment = enrol(chain, tmp_path, "plain")
+    publication = openssl.verify_chain(enrolment.certificate_pem, root_pem=root_pem, folder=tmp_path)
+    assert len(publication.issuers) == 2
+
+
+def test_our_client_enrols_over_tls_whose_certificate_is_of_the_pki(
+    chain: Composition, tmp_path: Path, root_pem: Path
+) -> None:
+    challenge = tmp_path / "challenge"
+    challenge.write_text(new_challenge(chain))
+    done = run(
+        [
+            *(NDES_LAB, "enroll", f"{chain.url('edge', 8443, 'https')}/scep"),
+            *("--tls-ca-file", root_pem, "--ca-file", root_pem, "--challenge-file", challenge),
+            *("--subject", "CN=over-tls", "--out", tmp_path / "out"),
+        ]
+    )
+    assert done.ok, done.text
+    found = (tmp_path / "out" / "certificate.pem").read_bytes()
+    openssl.verify_chain(found, root_pem=root_pem, folder=tmp_path)
+
+
+def test_requests_go_round_the_replicas(chain: Composition) -> None:
+    replicas = chain.replicas["scep"]
+    assert len(replicas) == 2
+    before = [answered(chain, replica) for replica in replicas]
+    for _ in range(8):
+        assert ask(f"{chain.url('edge', 8080)}/scep?operation=GetCACaps")[0] == 200
+    after = [answered(chain, replica) for replica in replicas]
+    assert all(later > earlier for earlier, later in zip(before, after, strict=True)), (before, after)
+
+
+def answered(chain: Composition, replica: Replica) -> int:
+    """Return how many requests a replica has logged."""
+    return replica.log.count("GetCACaps")
+
+
+def test_replica_that_dies_is_not_missed_and_is_found_again(chain: Composition) -> None:
+    url = f"{chain.url('edge', 8080)}/scep?operation=GetCACaps"
+    dead = chain.replicas["scep"][1]
+    chain.kill(dead)
+    assert {ask(url)[0] for _ in range(8)} == {200}
+    chain.begin(dead)
+    chain.wait(dead)
+    before = answered(chain, dead)
+    assert {ask(url)[0] for _ in range(8)} == {200}
+    assert answered(chain, dead) > before
+
+
+# -- the edge --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/certsrv/mscep_admin/", "/certsrv/mscep_admin/mscep.dll", "/certsrv/mscep_admin",
+        "/api/v1/challenges", "/health/live", "/health/ready", "/metrics", "/version", "/roots/0", "/docs",
+        "/fault/wire::overloaded/scep", "/certsrv/mscep/../mscep_admin/", "/scep/../metrics", "/scep/a/b/c",
+        "/certsrv/mscep/%2e%2e/mscep_admin/", "/CertEnroll/x.crl",
+    ],
+)  # fmt: skip
+def test_the_edge_knows_no_other_path_than_those_of_scep(chain: Composition, path: str) -> None:
+    assert ask("--path-as-is", f"{chain.url('edge', 8080)}{path}")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/published", "/CertEnroll/", "/CertEnroll/a/b", "/metrics", "/scep", "/ocspx"]
+)
+def test_the_edge_knows_no_other_path_than_those_of_the_pki(chain: Composition, path: str) -> None:
+    assert ask("--path-as-is", f"{chain.url('edge', 8081)}{path}")[0] == 404
+
+
+def test_the_edge_takes_paths_as_iis_does(chain: Composition) -> None:
+    for path in (
+        "/SCEP", "/scep/pkiclient.exe", "/certsrv/mscep/mscep.dll", "/CertSrv/mscep/MSCEP.DLL/pkiclient.exe",
+        "/cgi-bin/pkiclient.exe",
+    ):  # fmt: skip
+        assert ask(f"{chain.url('edge', 8080)}{path}?operation=GetCACaps")[0] == 200, path
+
+
+def test_the_edge_limits_methods_and_bodies(chain: Composition, tmp_path: Path) -> None:
+    url = f"{chain.url('edge', 8080)}/scep?operation=PKIOperation"
+    for method in ("PUT", "DELETE", "OPTIONS", "TRACE"):
+        assert ask("--request", method, url)[0] in (403, 405), method
+    (tmp_path / "long").write_bytes(bytes(200_000))
+    assert ask("--data-binary", f"@{tmp_path / 'long'}", url)[0] == 413
+    assert ask("--data-binary", f"@{tmp_path / 'long'}", f"{chain.url('edge', 8081)}/ocsp")[0] == 413
+
+
+def test_the_edge_takes_requests_without_a_host(chain: Composition) -> None:
+    url = f"{chain.url('edge', 8080)}/scep?operation=GetCACaps"
+    status, text = ask("--http1.0", "--header", "Host:", url)
+    assert (status, "POSTPKIOperation" in text) == (200, True)
+
+
+def test_clients_of_other_networks_are_refused(chain: Composition) -> None:
+    (edge,) = chain.replicas["edge"]
+    clients = edge.places["/etc/ndes-lab/clients.conf"]
+    allowed = clients.read_text()
+    urls = [f"{chain.url('edge', 8080)}/scep?operation=GetCACaps", f"{chain.url('edge', 8081)}/ocsp"]
+    try:
+        clients.write_text("allow 192.0.2.0/24;\ndeny all;\n")
+        reload_edge(edge)
+        wait_until(lambda: {ask(url)[0] for url in urls} == {403})
+    finally:
+        clients.write_text(allowed)
+        reload_edge(edge)
+        wait_until(lambda: ask(urls[0])[0] == 200)
+
+
+def reload_edge(edge: Replica) -> None:
+    assert edge.process is not None
+    edge.process.send_signal(signal.SIGHUP)
+
+
+def wait_until(comes_true: object, seconds: float = 20) -> None:
+    assert callable(comes_true)
+    deadline = monotonic() + seconds
+    while not comes_true():
+        assert monotonic() < deadline
+        sleep(0.05)
+
+
+# -- revocation ------------------------------------------------------------------------
+
+
+def test_relying_party_takes_certificates_of_the_pki_until_they_are_revoked(
+    chain: Composition, tmp_path: Path, scep: Replica
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "lost").mkdir()
+    kept, lost = enrol(chain, tmp_path / "kept", "kept"), enrol(chain, tmp_path / "lost", "lost")
+    assert visit(chain)[0] == REFUSED, "without a certificate"
+    for enrolment in (kept, lost):
+        status, text = visit(chain, enrolment)
+        assert (status, f"CN={enrolment.common_name}" in text) == (200, True), log(chain)
+    done = chain.execute(scep, "ndes-lab", "cert", "revoke", serial_of(lost), "--reason", "keyCompromise")
+    assert done.ok, done.text
+    assert visit(chain, lost)[0] == REFUSED
+    assert "certificate revoked" in log(chain)
+    assert visit(chain, kept)[0] == 200, log(chain)
+
+
+def serial_of(enrolment: Enrolment) -> str:
+    words = [require_peer("openssl"), "x509", "-noout", "-serial", "-in", enrolment.certificate]
+    return run_well(words).stdout.decode().strip().removeprefix("serial=")
+
+
+def log(chain: Composition) -> str:
+    return chain.replicas["relying-party"][0].log
+
+
+# -- who sees what ---------------------------------------------------------------------
+
+
+def test_the_root_is_in_no_volume_but_its_own(chain: Composition) -> None:
+    secret = [
+        content
+        for name, content in held(chain.volume("root") / "root").items()
+        if name not in ("root.crt", "root.crl")
+    ]
+    assert len(secret) == 3
+    for volume in chain.volume("root").parent.iterdir():
+        if volume.name != "root":
+            found = held(volume)
+            assert not any(content in secret for content in found.values()), volume.name
+            assert not [name for name in found if name.startswith("root/")], volume.name
+
+
+def test_the_publisher_has_neither_ra_nor_challenges(chain: Composition) -> None:
+    root, publisher = (PkiFolder(chain.volume(name)) for name in ("root", "publisher"))
+    hidden = (root.ra_signing_key, root.ra_encryption_key, root.challenge_digest_key)
+    kept = {path.read_bytes() for path in hidden}
+    found = held(publisher.path)
+    assert not kept & set(found.values())
+    assert not [name for name in found if name.startswith("ra/")]
+    assert kept <= set(held(chain.volume("scep")).values())
+
+
+def test_the_edge_and_the_relying_party_have_no_key_but_their_own(chain: Composition) -> None:
+    ca_keys = {path.read_bytes() for path in chain.volume("root").rglob("*.key")}
+    own = set()
+    for name in ("edge", "relying-party"):
+        found = held(chain.volume(name))
+        assert set(found) == {"server.pem", "root.pem", "trusted.pem"}
+        assert not ca_keys & set(found.values())
+        own.add(found["server.pem"])
+    assert len(own) == 2
+
+
+def test_nothing_is_written_into_what_is_mounted_to_be_read(chain: Composition) -> None:
+    for name in ("edge", "relying-party", "database-password"):
+        assert len(held(chain.volume(name))) == (1 if name == "database-password" else 3)
+
+
+# -- life ------------------------------------------------------------------------------
+
+
+def test_renewed_ca_reaches_everybody_by_handing_over_again(
+    chain: Composition, tmp_path: Path, root_pem: Path
+) -> None:
+    keeper = chain.prepared("root")
+    before = issuer_of(enrol(chain, tmp_path, "before"))
+    done = chain.execute(keeper, "ndes-lab", "pki", "renew-ca")
+    assert done.ok, done.text
+    assert "issuing/1/issuing.key" in chain.complete("root").stdout.decode()
+    for name in ("scep", "publisher"):
+        for replica in chain.replicas[name]:
+            assert replica.process is not None
+            replica.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: renewed(chain, tmp_path, before))
+    enrolment = enrol(chain, tmp_path, "after")
+    openssl.verify_chain(enrolment.certificate_pem, root_pem=root_pem, folder=tmp_path)
+
+
+def renewed(chain: Composition, folder: Path, before: str) -> bool:
+    """Tell whether every replica issues with the new key: each is asked, as requests go round."""
+    return all(issuer_of(enrol(chain, folder, f"new-{number}")) != before for number in range(2))
+
+
+def issuer_of(enrolment: Enrolment) -> str:
+    words = [require_peer("openssl"), "x509", "-noout", "-ext", "authorityKeyIdentifier"]
+    return run_well([*words, "-in", enrolment.certificate]).stdout.decode()
+
+
+def test_handing_over_again_brings_nothing_new(chain: Composition) -> None:
+    lines = chain.complete("root").stdout.decode().splitlines()[1:]
+    assert [line.split("\t")[2] for line in lines] == ["-"] * 5
+
+
+def test_minutes_tell_everybody_the_same(chain: Composition) -> None:
+    told = {
+        json.dumps(json.loads(PkiFolder(chain.volume(name)).minutes.read_text()))
+        for name in ("root", "scep", "publisher", "lab")
+    }
+    assert len(told) == 1
+
+
+def test_everything_ends_well(chain: Composition) -> None:
+    for name in ("relying-party", "edge", "publisher", "scep"):
+        for replica in chain.replicas[name]:
+            assert chain.stop(replica) == 0, replica.log
+            assert "Traceback" not in replica.log
