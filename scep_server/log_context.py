@@ -10,18 +10,17 @@ What a client may choose is made fit for a line first (`fit`). Does not live her
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final
 
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextvars import Token
 
 FIELDS: Final = ("request_id", "client", "endpoint", "operation", "transaction_id", "message_type")
 _LONGEST: Final = 300  # a transactionID has 255 octets at most
-_is_open: ContextVar[bool] = ContextVar("scep_server_request_is_open", default=False)
+_bound: ContextVar[list[Token[Any]] | None] = ContextVar("scep_server_bound", default=None)
 
 
 def _variables() -> Mapping[str, ContextVar[Any]]:
@@ -40,25 +39,22 @@ class one_request:  # noqa: N801 - a context manager, used like a function
     Within another one it adds to that one, so that lines written after it still carry everything.
     """
 
-    __slots__ = ("_fields", "_opened", "_tokens")
+    __slots__ = ("_fields", "_opened")
 
     def __init__(self, **fields: str) -> None:
         self._fields = fields
 
     def __enter__(self) -> None:
-        """Begin; what another request of this thread left, were there any, counts for nothing."""
-        self._tokens: list[Token[Any]] = []
-        self._opened = None if _is_open.get() else _is_open.set(True)
-        if self._opened is not None:
-            self._tokens = [variable.set(...) for variable in _VARIABLES.values()]
+        """Begin."""
+        self._opened = _bound.set([]) if _bound.get() is None else None
         note(**self._fields)
 
     def __exit__(self, *_: object) -> None:
         """End; nothing of this request stays."""
         if self._opened is not None:
-            for token in self._tokens:
+            for token in reversed(_bound.get() or ()):
                 token.var.reset(token)
-            _is_open.reset(self._opened)
+            _bound.reset(self._opened)
 
 
 def note(**fields: str) -> None:
@@ -68,10 +64,11 @@ def note(**fields: str) -> None:
         KeyError: a field is not one of `FIELDS`.
 
     """
-    if _is_open.get():
+    bound = _bound.get()
+    if bound is not None:
         for name, value in fields.items():
             if value:
-                _VARIABLES[name].set(fit(value))
+                bound.append(_VARIABLES[name].set(fit(value)))
 
 
 def fit(text: str) -> str:

@@ -21,7 +21,7 @@ from rich.table import Table
 from ca.folders import PkiFolder
 from ca.opening import open_issuing_certificates
 
-from . import crls, enrolment, labs, ocsp, population
+from . import crls, enrolment, labs, observing, ocsp, population
 
 _OPERATIONS = 3  # private RSA operations in one enrolment: open the envelope, sign certificate and reply
 _SPARE = 1_000  # certificates beyond those on the base CRL, for the delta
@@ -78,6 +78,7 @@ def _measure(run: Run, folder: Path) -> None:
     _latency(run, data_dir, keys)
     _crls(run, data_dir)
     shutil.rmtree(data_dir)
+    _observing(run, folder)
     with run.at("OCSP answers"):
         figures = ocsp.bench_ocsp()
     run.add("OCSP answers a second, each signed", f"{figures.signed:,.0f}")
@@ -144,6 +145,14 @@ def _crls(run: Run, data_dir: Path) -> None:
     name = f"Delta CRL, {delta.entries:,} entries"
     run.add(f"{name}: signed", f"{delta.signed:.3f} s", "0.2 s", delta.signed <= 0.2)
     run.add("  checked and published as well", f"{delta.published:.3f} s")
+
+
+def _observing(run: Run, folder: Path) -> None:
+    with run.at("what watching costs"):
+        costs = observing.measure(folder)
+    watching = costs.context + costs.counters
+    run.add("An enrolment's log context and counters", f"{watching:.0f} us", "20 us", watching <= 20)
+    run.add("  its line in the log, JSON", f"{costs.line:.0f} us")
 
 
 def _print(run: Run) -> None:

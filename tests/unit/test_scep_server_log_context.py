@@ -28,6 +28,7 @@ from scep_server.exchange import Exchange, HttpExchangeRequest
 from scep_server.exchange_log import ExchangeLog
 from scep_server.log_context import FIELDS, fit, note, one_request
 from scep_server.protocol.codec import ScepCodec
+from scep_server.settings import ScepSettings
 
 _log = structlog.get_logger("ca.test")
 STEPS = ("parse", "verify", "open", "encode_reply")
@@ -128,6 +129,16 @@ def test_lines_of_a_policy_module_and_of_its_host_carry_it(tmp_path: Path) -> No
     assert [line["transaction_id"] for line in lines] == [client.transaction_id] * 2  # verify and notify
 
 
+def test_the_line_about_a_brake_tells_whose_request_it_was(world: World) -> None:
+    settings = ScepSettings.model_validate({"brakes": {"enabled": True, "wrong_challenges_per_address": 1}})
+    service = world.make_service(settings=settings)
+    client = Client(world=world)
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        _post(create_app(service), client.request("guessed"))
+    (line,) = [line for line in logs if line["event"].startswith("too many wrong challenges")]
+    assert (line["transaction_id"], line["message_type"]) == (client.transaction_id, "PKCSReq")
+
+
 def test_threads_that_answer_many_requests_mix_nothing_up(world: World) -> None:
     watching = Watching()
     service = world.make_service()
@@ -184,9 +195,9 @@ def test_a_service_without_a_web_application_leaves_nothing_either(world: World)
 
 def test_what_the_embedding_program_bound_is_there_again_afterwards() -> None:
     with bound_contextvars(client="its own", job="nightly"):
-        with one_request(request_id="1"):
-            assert get_contextvars() == {"request_id": "1", "job": "nightly"}
-            note(client="192.0.2.1")
+        with one_request(request_id="1", client="192.0.2.1"):
+            assert get_contextvars() == {"request_id": "1", "client": "192.0.2.1", "job": "nightly"}
+            note(client="192.0.2.3")
             with one_request(client="192.0.2.2"):
                 note(operation="GetCACaps")
             assert get_contextvars()["client"] == "192.0.2.2"
