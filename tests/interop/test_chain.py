@@ -14,7 +14,7 @@ from postgresql import PostgresqlServer
 
 from ca.folders import PkiFolder
 from interop import openssl
-from interop.clients import Endpoint, Enrolment, ScepClient
+from interop.clients import Endpoint, Enrolment, EnrolmentRefused, ScepClient
 from interop.composition import Composition, Replica, composition
 from interop.lab_process import NDES_LAB
 from interop.process import run, run_well
@@ -282,6 +282,30 @@ def test_the_edge_and_the_relying_party_have_no_key_but_their_own(chain: Composi
 def test_nothing_is_written_into_what_is_mounted_to_be_read(chain: Composition) -> None:
     for name in ("edge", "relying-party", "database-password"):
         assert len(held(chain.volume(name))) == (1 if name == "database-password" else 3)
+
+
+# -- the lab beside it -----------------------------------------------------------------
+
+
+def test_lab_breaks_the_same_pki_on_purpose_and_disturbs_nobody_at_the_edge(
+    chain: Composition, tmp_path: Path, scep: Replica
+) -> None:
+    (lab,) = chain.start("lab")
+    try:
+        rule = ("wire::overloaded", "--match", "operation=PKIOperation", "--times", "1")
+        done = chain.execute(lab, "ndes-lab", "fault", "set", *rule)
+        assert done.ok, done.text
+        with ScepClient(
+            tmp_path, Endpoint(scep_url=f"{chain.url('lab', 8090)}/scep", root_pem=tmp_path)
+        ) as client:
+            with pytest.raises(EnrolmentRefused):
+                client.obtain("bent", new_challenge(chain))
+            client.obtain("straight", new_challenge(chain))
+        assert enrol(chain, tmp_path, "undisturbed")
+        listed = chain.execute(scep, "ndes-lab", "cert", "list", "--subject", "straight").stdout.decode()
+        assert "CN=straight" in listed
+    finally:
+        assert chain.stop(lab) == 0, lab.log
 
 
 # -- life ------------------------------------------------------------------------------
