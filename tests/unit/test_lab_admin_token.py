@@ -37,7 +37,7 @@ def test_a_file_without_a_token_is_told_and_left_alone(content: bytes, tmp_path:
     file = token_file(tmp_path)
     file.parent.mkdir()
     file.write_bytes(content)
-    with pytest.raises(UnusableSettings, match="admin-token holds no token, expected at least 16"):
+    with pytest.raises(UnusableSettings, match="admin-token holds no secret, expected at least 16"):
         kept_token(tmp_path, os.urandom)
     assert file.read_bytes() == content
 
