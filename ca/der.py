@@ -209,10 +209,10 @@ class Reader:
 
     __slots__ = ("_data", "_end", "_position")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, start: int = 0, end: int | None = None) -> None:
         self._data = data
-        self._position = 0
-        self._end = len(data)
+        self._position = start
+        self._end = len(data) if end is None else end
 
     @property
     def done(self) -> bool:
@@ -223,8 +223,8 @@ class Reader:
         """Return the next tag octet, or None at the end."""
         return self._data[self._position] if self._position < self._end else None
 
-    def element(self, tag: int | None = None, what: str = "element") -> Element:
-        """Read the next element; ``tag``, if given, must match. ``what`` names it in the error."""
+    def _pass(self, tag: int | None, what: str) -> int:
+        """Move on to the end of the next element; return where its content begins."""
         data, start, end = self._data, self._position, self._end
         if start + 2 > end:
             raise DerError(f"{what} is missing: {end - start} octets are left")
@@ -245,7 +245,18 @@ class Reader:
         if stop > end:
             raise DerError(f"{what} claims {length} octets, {end - body} are left")
         self._position = stop
-        return Element(found, data[body:stop], data[start:stop])
+        return body
+
+    def element(self, tag: int | None = None, what: str = "element") -> Element:
+        """Read the next element; ``tag``, if given, must match. ``what`` names it in the error."""
+        data, start = self._data, self._position
+        body = self._pass(tag, what)
+        stop = self._position
+        return Element(data[start], data[body:stop], data[start:stop])
+
+    def _content(self, tag: int, what: str) -> bytes:
+        body = self._pass(tag, what)
+        return self._data[body : self._position]
 
     def optional(self, tag: int) -> Element | None:
         """Read the next element if it has ``tag``, else leave the cursor and return None."""
@@ -253,26 +264,27 @@ class Reader:
 
     def enter(self, tag: int = SEQUENCE, what: str = "SEQUENCE") -> Reader:
         """Read a constructed element and return a cursor over its content."""
-        return Reader(self.element(tag, what).content)
+        body = self._pass(tag, what)
+        return Reader(self._data, body, self._position)
 
     def integer(self, what: str = "INTEGER") -> int:
         """Read an INTEGER of any sign."""
-        content = self.element(INTEGER, what).content
+        content = self._content(INTEGER, what)
         if not content:
             raise DerError(f"{what} is an INTEGER without octets (X.690 8.3.1)")
         return int.from_bytes(content, "big", signed=True)
 
     def oid(self, what: str = "OBJECT IDENTIFIER") -> str:
         """Read an OBJECT IDENTIFIER and return its dotted form."""
-        return dotted_oid(self.element(OBJECT_IDENTIFIER, what).content)
+        return dotted_oid(self._content(OBJECT_IDENTIFIER, what))
 
     def octets(self, what: str = "OCTET STRING") -> bytes:
         """Read a primitive OCTET STRING."""
-        return self.element(OCTET_STRING, what).content
+        return self._content(OCTET_STRING, what)
 
     def bits(self, what: str = "BIT STRING") -> bytes:
         """Read a BIT STRING with no unused bits (keys, signatures)."""
-        content = self.element(BIT_STRING, what).content
+        content = self._content(BIT_STRING, what)
         if not content or content[0] != 0:
             raise DerError(f"{what} is not a BIT STRING of whole octets")
         return content[1:]
@@ -343,6 +355,9 @@ def read_time(element: Element, what: str = "Time") -> datetime:
         if element.tag == UTC_TIME:
             century = "20" if int(text[:2]) < 50 else "19"
             text = century + text
+        if len(text) == 15 and text[:14].isdigit() and text[14] == "Z":
+            year, month, day = int(text[:4]), int(text[4:6]), int(text[6:8])
+            return datetime(year, month, day, int(text[8:10]), int(text[10:12]), int(text[12:14]), tzinfo=UTC)
         digits = len(text) - len(text.lstrip("0123456789"))
         form = {12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}[digits]
         return datetime.strptime(text.replace("Z", "+0000"), form + "%z").astimezone(UTC)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
@@ -32,23 +33,23 @@ class Recent(Generic[_Item]):
     """The newest items; the oldest go when there are more than ``capacity``. Safe for threads."""
 
     def __init__(self, capacity: int, *, first: int = 1) -> None:
-        self._items: deque[Numbered[_Item]] = deque(maxlen=capacity)
+        self._items: deque[_Item] = deque(maxlen=capacity)
         self._next = first
         self._lock = threading.Lock()
 
-    def add(self, item: _Item) -> Numbered[_Item]:
-        """Remember an item and return it with its number."""
+    def add(self, *items: _Item) -> None:
+        """Remember items, in this order; one after the other has the next number."""
         with self._lock:
-            numbered = Numbered(number=self._next, item=item)
-            self._next += 1
-            self._items.append(numbered)
-        return numbered
+            self._items.extend(items)
+            self._next += len(items)
 
     def after(self, number: int = 0, *, limit: int | None = None) -> tuple[Numbered[_Item], ...]:
         """Return what is remembered and came after ``number``, oldest first, at most ``limit``."""
         with self._lock:
-            found = [item for item in self._items if item.number > number]
-        return tuple(found if limit is None else found[:limit])
+            oldest = self._next - len(self._items)
+            found = islice(self._items, max(0, number + 1 - oldest), None)
+            numbered = enumerate(islice(found, limit), start=max(oldest, number + 1))
+            return tuple(Numbered(number=at, item=item) for at, item in numbered)
 
     def clear(self) -> None:
         """Forget everything; numbers go on."""

@@ -85,9 +85,10 @@ class TraceLog:
 
     def observe(self, exchange: Exchange) -> None:
         """Write the trace of an exchange."""
-        for line in trace(exchange):
-            self._recent.add(line)
-            if self._file is not None:
+        lines = trace(exchange)
+        self._recent.add(*lines)
+        if self._file is not None:
+            for line in lines:
                 self._file.append(line.as_text())
 
     def lines(self, after: int = 0, *, limit: int | None = None) -> tuple[Numbered[TraceLine], ...]:
