@@ -165,6 +165,15 @@ class Publishing:
             self._publish_signed(authority, self._latest(authority))
         return self._tell()
 
+    def newest_signed(self) -> tuple[tuple[str, CrlKind, int], ...]:
+        """Return issuer, kind and number of the newest CRLs there are, by whomever they were signed."""
+        newest = (
+            (authority.issuer_key_id, kind, self._newest(authority, kind))
+            for authority in self._alive()
+            for kind in CrlKind
+        )
+        return tuple((issuer, kind, found.number) for issuer, kind, found in newest if found is not None)
+
     def next_publication(self) -> datetime:
         """Return when the next CRL is due; now, if one is missing."""
         now = self._publisher.clock.now()

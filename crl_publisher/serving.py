@@ -18,6 +18,7 @@ from ca.records import StoreUnavailable
 from .app import create_app
 from .duty import PublishingByTurns
 from .expiry import PublicationMetrics, PublisherExpiry
+from .lookout import Lookout
 from .metrics import PublisherMetrics
 from .publisher import CrlPublisher
 from .schedule import Republisher
@@ -71,15 +72,22 @@ class PublisherStanding:
             clock=parts.clock,
             retry=parts.settings.publisher.retry,
         )
+        self._lookout = Lookout(
+            take_up=self._turns.take_up,
+            news=publishing.newest_signed,
+            tell=lambda: self._republisher.look(parts.clock.now()),
+        )
 
     def start(self) -> None:
         """Publish what there is, and from now on what is due."""
         self._turns.take_up()
         self._publisher.publishing.publish_all()
         self._republisher.start()
+        self._lookout.start()
 
     def stop(self) -> None:
         """Finish a publication under way, leave the duty to another, and close the database."""
+        self._lookout.stop()
         self._republisher.stop()
         self._publisher.close()
 

@@ -168,12 +168,11 @@ def _run(program: Program[_Settings], sources: Sources, as_json: bool) -> None:
         pages = StatusPages(parent, metadata.version("ndes-lab"))
         status = StatusListener(settings.status_host, settings.status_port, pages)
         undo.callback(status.stop)
-        _say(listening, settings, status.port, as_json)
-        load = partial(_load, program, sources)
         serve(
-            load,
+            partial(_load, program, sources),
             listening,
             settings,
+            started=lambda: _say(listening, settings, status.port, as_json),
             may_reload=parent.reload,
             worker_ended=parent.forget_worker,
         )

@@ -5,12 +5,14 @@ It is in the parent of the workers, so that it answers when they cannot. Nothing
 
 from __future__ import annotations
 
+import socket
 import threading
 from http import HTTPStatus
+from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Protocol
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import structlog
-from cheroot.wsgi import Server
 
 from .settings import UnusableSettings
 
@@ -76,6 +78,27 @@ class StatusPages:
         return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{trouble}\n"
 
 
+class _Handler(WSGIRequestHandler):
+    timeout = 5  # seconds, of silence
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name
+        """Say nothing of each scrape."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind, without asking the DNS for a name as the base class does."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class StatusListener:
     """Serves the pages from a thread of its own.
 
@@ -85,16 +108,18 @@ class StatusListener:
     """
 
     def __init__(self, host: str, port: int, pages: StatusPages) -> None:
-        self._server = Server((host, port), pages, numthreads=2, timeout=5, shutdown_timeout=1)
+        kind = _Server6 if ":" in host else _Server
         try:
-            self._server.prepare()
+            self._server = kind((host, port), _Handler)
         except OSError as error:
-            raise UnusableSettings(f"{host} port {port} cannot be opened: {error}") from error
-        self.port: int = self._server.bind_addr[1]
-        self._thread = threading.Thread(target=self._server.serve, name="status", daemon=True)
+            raise UnusableSettings(f"{host} port {port} cannot be opened: {error.strerror}") from error
+        self._server.set_app(pages)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="status", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Answer no more."""
-        self._server.stop()
+        self._server.shutdown()
         self._thread.join()
+        self._server.server_close()

@@ -80,6 +80,7 @@ def serve(
     listening: socket.socket,
     settings: WorkerSettings,
     *,
+    started: Callable[[], None],
     may_reload: Callable[[], bool],
     worker_ended: Callable[[int], None],
 ) -> None:
@@ -89,6 +90,7 @@ def serve(
         load: makes the application in a worker, and is pickled to get there.
         listening: where all of them accept.
         settings: how many, and how long they are waited for.
+        started: called once signals are heeded, before the first worker begins.
         may_reload: asked on SIGHUP: no, where new workers could not be begun.
         worker_ended: told the process ids of workers that were replaced.
 
@@ -104,7 +106,7 @@ def serve(
             f"serving with worker processes needs granian ({error}); install ndes-lab[scale]"
         ) from error
     multiprocessing.set_start_method("spawn", force=True)  # forking a process with threads is asking for it
-    SharedSocketServer(
+    server = SharedSocketServer(
         listening,
         may_reload=may_reload,
         worker_ended=worker_ended,
@@ -115,4 +117,6 @@ def serve(
         respawn_interval=_OVERLAP_SECONDS,
         workers_kill_timeout=settings.drain_seconds,
         log_dictconfig=_LOGGING,
-    ).serve_with(load)
+    )
+    server.on_startup(started)
+    server.serve_with(load)
