@@ -58,7 +58,8 @@ def logged(
     folder = tmp_path_factory.mktemp("logged")
     settings = {"SERVER__LOG_FORMAT": request.param, "SERVER__LOG_LEVEL": "debug"}
     process = UpProcess(folder / "data", folder / "up.log", settings=settings)
-    desk = OutsideDesk(PkiFolder(folder / "data"), process.scep_url)
+    place = PkiFolder(folder / "data")
+    desk = OutsideDesk(place, place.store_url, process.scep_url)
     yield request.param, Bench(desk, key_pool, log), process  # type: ignore[arg-type]
     assert process.stop() == 0
 
