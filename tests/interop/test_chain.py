@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import runpy
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
+from types import ModuleType
 
 import pytest
 from peers import require_peer
@@ -15,6 +19,7 @@ from postgresql import PostgresqlServer
 from ca.folders import PkiFolder
 from interop import openssl
 from interop.clients import Endpoint, Enrolment, EnrolmentRefused, ScepClient
+from interop.compose_file import DOCKER
 from interop.composition import Composition, Replica, composition
 from interop.lab_process import NDES_LAB
 from interop.process import run, run_well
@@ -136,6 +141,45 @@ def test_replica_that_dies_is_not_missed_and_is_found_again(chain: Composition) 
     before = answered(chain, dead)
     assert {ask(url)[0] for _ in range(8)} == {200}
     assert answered(chain, dead) > before
+
+
+@pytest.mark.parametrize(
+    "name", ["test_enrols_and_chains_to_the_root", "test_is_refused_with_a_challenge_that_was_used"]
+)
+def test_the_example_for_testcontainers_passes(
+    chain: Composition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    library = ModuleType("testcontainers.compose")
+    library.DockerCompose = Compose  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "testcontainers", ModuleType("testcontainers"))
+    monkeypatch.setitem(sys.modules, library.__name__, library)
+    example = runpy.run_path(str(DOCKER / "examples" / "test_enrolment.py"))
+    compose = Compose(chain)
+    fixtures: dict[str, object] = {"chain": compose, "tmp_path": tmp_path}
+    for fixture in ("scep_url", "challenge"):
+        fixtures[fixture] = example[fixture].__wrapped__(compose)
+    wanted = inspect.signature(example[name]).parameters
+    example[name](**{key: value for key, value in fixtures.items() if key in wanted})
+
+
+class Compose:
+    """What the example uses of `testcontainers.compose.DockerCompose`, with its parameters and results."""
+
+    def __init__(self, chain: Composition) -> None:
+        self._chain = chain
+
+    def get_service_host_and_port(
+        self, service_name: str | None = None, port: int | None = None
+    ) -> tuple[str | None, int | None]:
+        assert service_name is not None
+        assert port is not None
+        return self._chain.replicas[service_name][0].address, self._chain.port(port)
+
+    def exec_in_container(self, command: list[str], service_name: str | None = None) -> tuple[str, str, int]:
+        assert service_name is not None
+        done = self._chain.execute(self._chain.replicas[service_name][0], *command)
+        assert done.ok, done.text
+        return done.stdout.decode(), done.stderr, done.status
 
 
 # -- the edge --------------------------------------------------------------------------
