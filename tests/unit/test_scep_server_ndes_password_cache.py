@@ -93,7 +93,7 @@ def test_a_denial_of_the_ca_leaves_the_password_usable(
         patch.setattr(world.authority, "prepare", _deny)
         assert not enrols(world, password)
     with monkeypatch.context() as patch:
-        patch.setattr(world.authority, "issue", _deny)
+        patch.setattr(world.authority, "sign", _deny)
         assert not enrols(world, password)
     assert enrols(world, password)
     assert not enrols(world, password)

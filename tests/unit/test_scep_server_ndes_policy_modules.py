@@ -244,7 +244,7 @@ def test_built_in_module_loses_no_challenge_to_a_denial(
     world = NdesWorld(tmp_path, policy_module="password-cache")
     word, client = generated(world), Client(world=world)
     with monkeypatch.context() as patch:
-        patch.setattr(world.authority, "issue", _unavailable)
+        patch.setattr(world.authority, "sign", _unavailable)
         client.world.post(client.request(word), NDES)
     assert enrols(client, word)
 
