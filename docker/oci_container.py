@@ -63,10 +63,13 @@ class Container:
         config: the image's configuration, in Docker's words.
         volume: our folder that is the image's volume.
         arguments: what takes the place of the image's command.
+        entrypoint: what takes the place of the image's.
         environment: besides the image's.
         mounts: besides the volume.
         read_only: whether the root file system is.
         ports: published on 127.0.0.1.
+        shares_network: has no network of its own, but that of `private_host`; any number of such containers
+            may run at once, and of others one.
 
     """
 
@@ -76,10 +79,12 @@ class Container:
     config: Mapping[str, Any]
     volume: Path
     arguments: Sequence[str] = ()
+    entrypoint: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: Sequence[Mount] = ()
     read_only: bool = True
     ports: Sequence[int] = ()
+    shares_network: bool = False
     pid: int = 0
     _process: subprocess.Popen[bytes] | None = None
     _published: list[socket.socket] = field(default_factory=list)
@@ -97,7 +102,8 @@ class Container:
     def __enter__(self) -> Container:
         """Start it, and publish its ports."""
         self._folder.mkdir()
-        (self._folder / "hosts").write_text(f"127.0.0.1 localhost\n{_INSIDE} {self.name}\n")
+        here = "127.0.0.1" if self.shares_network else _INSIDE
+        (self._folder / "hosts").write_text(f"127.0.0.1 localhost\n{here} {self.name}\n")
         (self._folder / "config.json").write_text(json.dumps(self._bundle()))
         pid_file = self._folder / "pid"
         run = self._runtime("run", "--bundle", self._folder, "--pid-file", pid_file, self.name)
@@ -110,7 +116,8 @@ class Container:
                 raise RuntimeError(f"crun did not start the container: {self.log}")
             time.sleep(0.02)
         self.pid = int(pid_file.read_text())
-        self._connect()
+        if not self.shares_network:
+            self._connect()
         self._published = [_publish(port) for port in self.ports]
         return self
 
@@ -124,7 +131,10 @@ class Container:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid or self._process.pid, signal.SIGKILL)
             self._process.wait()
-        for tidy in (self._runtime("delete", "--force", self.name), ["ip", "link", "delete", "outside"]):
+        tidying = [self._runtime("delete", "--force", self.name)]
+        if not self.shares_network:
+            tidying.append(["ip", "link", "delete", "outside"])
+        for tidy in tidying:
             subprocess.run(tidy, capture_output=True, check=False)
 
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -167,7 +177,10 @@ class Container:
             "root": {"path": str(self.root), "readonly": self.read_only},
             "process": {
                 "user": {"uid": int(user), "gid": int(group)},
-                "args": [*self.config["Entrypoint"], *(self.arguments or self.config["Cmd"])],
+                "args": [
+                    *(self.entrypoint or self.config["Entrypoint"]),
+                    *(self.arguments or self.config["Cmd"]),
+                ],
                 "env": [f"{name}={value}" for name, value in told.items()],
                 "cwd": self.config["WorkingDir"],
                 "noNewPrivileges": True,
@@ -181,9 +194,20 @@ class Container:
                     "source": "tmpfs",
                     "options": ["nosuid", "mode=755"],
                 },
+                {
+                    "destination": "/dev/shm",  # noqa: S108 - an engine gives one
+                    "type": "tmpfs",
+                    "source": "shm",
+                    "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"],
+                },
                 *(_bound(mount) for mount in ours),
             ],
-            "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")]},
+            "linux": {
+                "namespaces": [
+                    {"type": kind}
+                    for kind in ("pid", "mount", "ipc", "uts", *(() if self.shares_network else ("network",)))
+                ]
+            },
         }
 
     def _connect(self) -> None:

@@ -362,7 +362,11 @@ def test_renewed_ca_reaches_everybody_by_handing_over_again(
     before = issuer_of(enrol(chain, tmp_path, "before"))
     done = chain.execute(keeper, "ndes-lab", "pki", "renew-ca")
     assert done.ok, done.text
-    assert "issuing/1/issuing.key" in chain.complete("root").stdout.decode()
+    done = chain.execute(keeper, "ndes-lab", "ra", "renew", "encryption")
+    assert done.ok, done.text
+    said = chain.complete("root").stdout.decode()
+    assert "issuing/1/issuing.key" in said
+    assert "ra/encryption.crt" in said
     for name in ("scep", "publisher"):
         for replica in chain.replicas[name]:
             assert replica.process is not None
