@@ -15,7 +15,7 @@ from postgresql import PostgresqlServer, running_postgresql
 
 from ca.process.logs import route_to_standard_logging
 
-# Whoever runs the tests in the background may have switched Ctrl-C off, for all processes that begin here, too.
+# Who runs the tests in the background may have switched Ctrl-C off, also for all processes begun here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `structlog.testing.capture_logs` leaves structlog configured as it found it. Found without a configuration
