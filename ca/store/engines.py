@@ -209,13 +209,21 @@ def _begun(connection: Connection, begin: str) -> Iterator[Connection]:
     keeps one only where its `execute` is used.
     """
     driver: Any = connection.connection.driver_connection
-    driver.execute(begin)
     try:
+        driver.execute(begin)
         yield connection
+        (connection if connection.in_transaction() else driver).commit()
     except BaseException:
-        (connection if connection.in_transaction() else driver).rollback()
+        _roll_back(connection, driver)
         raise
-    (connection if connection.in_transaction() else driver).commit()
+
+
+def _roll_back(connection: Connection, driver: Any) -> None:
+    """Undo what was begun; a connection that cannot has been ended by its server, and is thrown away."""
+    try:
+        (connection if connection.in_transaction() else driver).rollback()
+    except driver_errors(connection.dialect):
+        connection.invalidate()
 
 
 def _database_file(url: URL, *, create: bool) -> Path:
