@@ -69,7 +69,8 @@ def two_replicas(
         for each in found:
             if each.process.process.returncode is None:
                 assert each.process.stop() == 0
-            assert "Traceback" not in each.process.log.read_text()
+            said = each.process.log.read_text()
+            assert "Traceback" not in said, said
 
 
 Asking = Callable[[str], list[tuple[Any, ...]]]

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from flow.replicas import Replica, check_records, rows, two_replicas
+from flow.replicas import check_records, rows, two_replicas
 from forge import wire
 from forge.bench import Bench, Log, PkiRequest
 from forge.keys import KeyPool
@@ -65,9 +65,11 @@ class Clients:
             sleep(0.02)
 
 
-def enrol_while(pair: tuple[Replica, Replica], disturb: Callable[[], None]) -> Clients:
-    """Have clients enrol at both processes, and something happen when some have been served."""
-    benches = [each.bench for each in pair]
+def enrol_while(benches: list[Bench], disturb: Callable[[], None]) -> Clients:
+    """Have clients enrol at all these processes, and something happen when some have been served.
+
+    The first of the processes is there afterwards.
+    """
     requests = [[benches[0].request() for _ in range(EACH)] for _ in range(CLIENTS)]
     clients = Clients(benches, requests)
     begun = clients.enrol()
@@ -77,7 +79,7 @@ def enrol_while(pair: tuple[Replica, Replica], disturb: Callable[[], None]) -> C
         each.result(SECONDS)
     assert clients.refused, "nothing was under way when it happened"
     assert len(set(clients.served)) == CLIENTS * EACH
-    again = pair[0].bench.enrolled(requests[-1][-1]).certificate
+    again = benches[0].enrolled(requests[-1][-1]).certificate
     assert again in clients.served, "asked again, another certificate"
     return clients
 
@@ -93,7 +95,7 @@ def test_restart_of_postgresql_under_load_loses_and_doubles_nothing(
             server.start()
 
         with two_replicas(tmp_path, key_pool, log, PKI__DATABASE_URL=url) as pair:
-            clients = enrol_while(pair, restart)
+            clients = enrol_while([each.bench for each in pair], restart)
         check_records(url, set(clients.served))
         assert len(rows(url, "SELECT id FROM scep_transactions")) == CLIENTS * EACH
 
@@ -102,6 +104,6 @@ def test_killed_process_beside_another_loses_and_doubles_nothing(
     tmp_path: Path, postgresql_url: str, key_pool: KeyPool, log: Log
 ) -> None:
     with two_replicas(tmp_path, key_pool, log, PKI__DATABASE_URL=postgresql_url) as (staying, killed):
-        clients = enrol_while((staying, killed), killed.process.kill)
+        clients = enrol_while([staying.bench, killed.bench], killed.process.kill)
     check_records(postgresql_url, set(clients.served))
     assert len(rows(postgresql_url, "SELECT id FROM scep_transactions")) == CLIENTS * EACH
