@@ -235,17 +235,12 @@ def test_clients_of_other_networks_are_refused(chain: Composition) -> None:
     urls = [f"{chain.url('edge', 8080)}/scep?operation=GetCACaps", f"{chain.url('edge', 8081)}/ocsp"]
     try:
         clients.write_text("allow 192.0.2.0/24;\ndeny all;\n")
-        reload_edge(edge)
+        reread(chain, "edge")
         wait_until(lambda: {ask(url)[0] for url in urls} == {403})
     finally:
         clients.write_text(allowed)
-        reload_edge(edge)
+        reread(chain, "edge")
         wait_until(lambda: ask(urls[0])[0] == 200)
-
-
-def reload_edge(edge: Replica) -> None:
-    assert edge.process is not None
-    edge.process.send_signal(signal.SIGHUP)
 
 
 def wait_until(comes_true: object, seconds: float = 20) -> None:
@@ -274,6 +269,22 @@ def test_relying_party_takes_certificates_of_the_pki_until_they_are_revoked(
     assert visit(chain, lost)[0] == REFUSED
     assert "certificate revoked" in log(chain)
     assert visit(chain, kept)[0] == 200, log(chain)
+    reread(chain, "publisher")
+    wait_until(lambda: serial_of(lost) in revoked_of(lost))
+    assert serial_of(kept) not in revoked_of(kept)
+
+
+def revoked_of(enrolment: Enrolment) -> set[str]:
+    """Return the serial numbers in the CRL that a certificate names."""
+    (crl, *_) = openssl.walk(enrolment.certificate_pem).crls
+    return {f"{entry.serial_number:X}" for entry in crl}
+
+
+def reread(chain: Composition, *services: str) -> None:
+    """Have services read anew what they serve with."""
+    for replica in (replica for name in services for replica in chain.replicas[name]):
+        assert replica.process is not None
+        replica.process.send_signal(signal.SIGHUP)
 
 
 def serial_of(enrolment: Enrolment) -> str:
@@ -368,10 +379,7 @@ def test_renewed_ca_reaches_everybody_by_handing_over_again(
     said = chain.complete("root").stdout.decode()
     assert "issuing/1/issuing.key" in said
     assert "ra/encryption.crt" in said
-    for name in ("scep", "publisher"):
-        for replica in chain.replicas[name]:
-            assert replica.process is not None
-            replica.process.send_signal(signal.SIGHUP)
+    reread(chain, "scep", "publisher")
     wait_until(lambda: all(not ca_certificates(chain) & certificates for _ in range(6)))  # every worker
     enrolment = enrol(chain, tmp_path, "after")
     assert issuer_of(enrolment) != before

@@ -146,6 +146,7 @@ def test_waiting_for_it_ends_because_somebody_needs_each_that_runs_once() -> Non
         if condition == "service_completed_successfully"
     }
     assert once == wanted == {"secrets", "root"}
+    assert all(SERVICES[name].words["healthcheck"] == {"disable": True} for name in once)
 
 
 @pytest.mark.parametrize("name", SERVICES)
