@@ -371,6 +371,7 @@ class CertificateAuthority:
             BadRequestStatus: it is revoked for good, the reason revokes nothing, or the date is to come.
 
         """
+        transaction.lock_revocations()
         found = self._issued_here(transaction, certificate_id)
         revocation = self.revocation_of(found, reason, revoked_at=revoked_at, invalidity_date=invalidity_date)
         if reason is RevocationReason.REMOVE_FROM_CRL:
@@ -386,6 +387,7 @@ class CertificateAuthority:
             BadRequestStatus: it is not on hold.
 
         """
+        transaction.lock_revocations()
         found = self._issued_here(transaction, certificate_id)
         self.revocation_of(found, RevocationReason.REMOVE_FROM_CRL)
         transaction.release_hold(certificate_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
+from sqlalchemy import Integer, bindparam, delete, func, insert, select, text, update
 
 from ca.crls import EncodedEntry, encode_entry
 from ca.records import CrlKind, CrlRecord, CrlSummary, Revocation, RevocationReason, RevokedEntry
@@ -50,13 +50,19 @@ _CHANGE = Statement(update(revocations).where(revocations.c.certificate_id == bi
 
 _ISSUER_COUNTS = crl_counters.c.issuer_key_id == bindparam("issuer_key")
 _COUNTER_SHARED = Statement(select(crl_counters.c.number).where(_ISSUER_COUNTS).with_for_update(read=True))
-_COUNT_UP = Statement(
-    update(crl_counters)
-    .where(_ISSUER_COUNTS)
-    .values(number=crl_counters.c.number + 1)
-    .returning(crl_counters.c.number)
+_COUNTERS_OWNED = Statement(
+    select(crl_counters.c.issuer_key_id).order_by(crl_counters.c.issuer_key_id).with_for_update()
 )
-_START_COUNTER = Statement(insert(crl_counters), ["issuer_key_id", "number"])
+# In one statement, because another process may be about to start the same counter.
+_COUNT_UP = Statement(
+    text(
+        "INSERT INTO crl_counters (issuer_key_id, number) VALUES (:issuer_key, 1) "
+        "ON CONFLICT (issuer_key_id) DO UPDATE SET number = crl_counters.number + 1 RETURNING number"
+    )
+)
+_START_COUNTER = Statement(
+    text("INSERT INTO crl_counters (issuer_key_id, number) VALUES (:issuer_key, 0) ON CONFLICT DO NOTHING")
+)
 
 _OF_ISSUER = revocations.c.issuer_key_id == bindparam("issuer_key")
 _UNEXPIRED = revocations.c.not_after >= bindparam("not_expired_at")
@@ -111,6 +117,13 @@ class RevocationRows(Rows):
     """The revocation and CRL part of `ca.records.StoreTransaction`."""
 
     __slots__ = ()
+
+    def lock_revocations(self) -> None:
+        """Have nobody else revoke or release until this transaction ends: what is read stays so.
+
+        The counters are owned for it: that of the CA's first key is there since the ceremony.
+        """
+        self._all(_COUNTERS_OWNED, {})
 
     def revoke(self, certificate_id: int, revocation: Revocation) -> None:
         """Set why and since when a certificate is revoked; replaces what was said before.
@@ -198,9 +211,9 @@ class RevocationRows(Rows):
         """Return the number of the first CRL that can show a change made now."""
         counter = self._one(_COUNTER_SHARED, {"issuer_key": issuer_key_id})
         if counter is None:
-            self._change(_START_COUNTER, {"issuer_key_id": issuer_key_id, "number": 0})
-            return 1
-        return int(counter[0]) + 1
+            self._change(_START_COUNTER, {"issuer_key": issuer_key_id})
+            counter = self._one(_COUNTER_SHARED, {"issuer_key": issuer_key_id})
+        return int(counter[0]) + 1 if counter else 1
 
     def revoked_entries(self, issuer_key_id: str, *, not_expired_at: datetime) -> Sequence[RevokedEntry]:
         """Return what is revoked and was not yet expired then, in the order it was first listed.
@@ -238,11 +251,7 @@ class RevocationRows(Rows):
 
         A number of a transaction that is rolled back is given out again.
         """
-        counter = self._one(_COUNT_UP, {"issuer_key": issuer_key_id})
-        if counter is None:
-            self._change(_START_COUNTER, {"issuer_key_id": issuer_key_id, "number": 1})
-            return 1
-        return int(counter[0])
+        return self._insert(_COUNT_UP, {"issuer_key": issuer_key_id})
 
     def add_crl(self, crl: CrlRecord) -> None:
         """Remember a signed CRL; AlreadyExists when its key has one of this kind and number."""

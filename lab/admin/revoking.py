@@ -63,6 +63,7 @@ def revoke_many(world: World, order: BulkOrder) -> BulkView:
             results, _ = _examine(world, transaction, order)
             return BulkView(results=results, applied=False)
     with world.store.transaction() as transaction:
+        transaction.lock_revocations()
         results, wanted = _examine(world, transaction, order)
         good = len(wanted) == len(results)
         if good:
