@@ -93,10 +93,11 @@ class Composition:
     Args:
         folder: for volumes and what is not mounted.
         database_url: of an empty PostgreSQL database.
+        variables: those of the compose file that are told.
 
     """
 
-    def __init__(self, folder: Path, database_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, **variables: str) -> None:
         self.folder = folder
         self._database_url = database_url
         self._image = Image.read()
@@ -107,9 +108,8 @@ class Composition:
         self._name_servers: dict[str, NameServer] = {}
         self._addresses = {name: self._address() for name in ("edge", "relying-party")}
         self._ports = self._free_ports()
-        self.services, self._content = read_compose(
-            variables={"NDES_LAB_PUBLIC_HOST": self._addresses["edge"]}
-        )
+        told = {"NDES_LAB_PUBLIC_HOST": self._addresses["edge"], **variables}
+        self.services, _ = read_compose(variables=told)
 
     def url(self, service: str, port: int, scheme: str = "http") -> str:
         """Return the URL of a service's port, as the compose file has it."""
@@ -305,9 +305,9 @@ class Composition:
 
 
 @contextmanager
-def composition(folder: Path, database_url: str) -> Iterator[Composition]:
+def composition(folder: Path, database_url: str, **variables: str) -> Iterator[Composition]:
     """Yield a composition of which nothing runs yet; nothing is left running."""
-    composed = Composition(folder, database_url)
+    composed = Composition(folder, database_url, **variables)
     try:
         yield composed
     finally:

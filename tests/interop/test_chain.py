@@ -35,7 +35,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresqlServer
     for program in ("nginx", "curl", "openssl", "scepclient"):
         require_peer(program)
     folder = tmp_path_factory.mktemp("chain")
-    with postgresql.database() as url, composition(folder, url) as composed:
+    two = {"NDES_LAB_PUBLISHER_REPLICAS": "2"}
+    with postgresql.database() as url, composition(folder, url, **two) as composed:
         composed.complete("secrets")
         composed.complete("root")
         for name in ("scep", "publisher", "edge", "relying-party"):
@@ -228,17 +229,31 @@ def test_the_edge_takes_requests_without_a_host(chain: Composition) -> None:
     assert (status, "POSTPKIOperation" in text) == (200, True)
 
 
-def test_clients_of_other_networks_are_refused(chain: Composition) -> None:
+@pytest.mark.parametrize(
+    ("file", "changes", "status"),
+    [
+        ("clients.conf", {"allow 127.0.0.0/8;": "deny 127.0.0.0/8;"}, 403),
+        ("nginx.conf", {"rate=1000r/s": "rate=1r/m", "burst=2000 nodelay": "burst=1 nodelay"}, 429),
+    ],
+    ids=["networks", "rate"],
+)
+def test_the_edge_refuses_clients_of_other_networks_and_those_that_ask_too_often(
+    chain: Composition, file: str, changes: dict[str, str], status: int
+) -> None:
     (edge,) = chain.replicas["edge"]
-    clients = edge.places["/etc/ndes-lab/clients.conf"]
-    allowed = clients.read_text()
+    place = edge.places[f"/etc/ndes-lab/{file}"]
+    text = place.read_text()
     urls = [f"{chain.url('edge', 8080)}/scep?operation=GetCACaps", f"{chain.url('edge', 8081)}/ocsp"]
     try:
-        clients.write_text("allow 192.0.2.0/24;\ndeny all;\n")
+        changed = text
+        for there, instead in changes.items():
+            assert there in changed
+            changed = changed.replace(there, instead)
+        place.write_text(changed)
         reread(chain, "edge")
-        wait_until(lambda: {ask(url)[0] for url in urls} == {403})
+        wait_until(lambda: {ask(url)[0] for url in urls} == {status})
     finally:
-        clients.write_text(allowed)
+        place.write_text(text)
         reread(chain, "edge")
         wait_until(lambda: ask(urls[0])[0] == 200)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 from peers import require_peer
 
@@ -13,6 +14,7 @@ from ca.process.settings import ProgramSettings
 from crl_publisher.program import CrlPublisherSettings
 from interop.compose_file import DOCKER, Image, Service, read_compose
 from interop.process import run_well
+from lab.commands import main
 from lab.settings import LabSettings
 from scep_server.program import ScepServerSettings
 
@@ -100,6 +102,45 @@ def test_the_handed_over_folders_are_what_is_mounted() -> None:
     service = SERVICES["root"]
     told = {word.partition("=")[2] for word in service.command(IMAGE) if "=/handed/" in word}
     assert told == {mount.target for mount in service.mounts if mount.target.startswith("/handed/")}
+
+
+# -- the words about it ----------------------------------------------------------------
+
+
+def told_commands() -> list[str]:
+    """The commands in docker/README.md, each on one line."""
+    text = (DOCKER / "README.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.partition("  #")[0] for line in lines if line.startswith("docker compose")]
+
+
+@pytest.mark.parametrize("line", told_commands())
+def test_commands_that_are_told_are_commands(line: str) -> None:
+    for profile in re.findall(r"--profile (\w[\w-]*)", line):
+        assert profile in SERVICES[profile].profiles
+    for service in re.findall(r"(?:exec(?: -T)?|run --rm(?: --volume \S+)?) (\S+)", line):
+        assert service in SERVICES
+    ours = re.findall(r"exec(?: -T)? \S+ ndes-lab ([^$)]*)", line)
+    ours += re.findall(r"run --rm(?: --volume \S+)? \S+ (\w[^$)]*)", line)
+    for words in ours:
+        command: click.Command | None = main
+        for word in words.split():
+            if isinstance(command, click.Group):
+                command = command.get_command(click.Context(command), word)
+            assert command is not None, word
+        known = {name for parameter in (command.params if command else ()) for name in parameter.opts}
+        assert {word for word in words.split() if word.startswith("--")} <= known
+
+
+def test_variables_that_are_told_are_those_of_the_file() -> None:
+    used = set(re.findall(r"\$\{(\w+):-", (DOCKER / "compose.yaml").read_text()))
+    for text in (
+        (DOCKER / "README.md").read_text(),
+        (DOCKER / "compose.yaml").read_text().partition("\nname:")[0],
+    ):
+        told = set(re.findall(r"\bNDES_LAB_(?!\w*__)\w+", text))
+        assert told == used
 
 
 # -- confinement -----------------------------------------------------------------------
