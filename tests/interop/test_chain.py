@@ -117,6 +117,23 @@ def test_our_client_enrols_over_tls_whose_certificate_is_of_the_pki(
     openssl.verify_chain(found, root_pem=root_pem, folder=tmp_path)
 
 
+def test_client_container_enrols_and_renews_as_is_told(
+    chain: Composition, scep: Replica, tmp_path: Path
+) -> None:
+    root = tmp_path / "root.pem"
+    root.write_bytes(chain.execute(scep, "cat", "issuing/root.crt").stdout)
+    client = chain.prepared("client")
+    client.places["/root.pem"] = root
+    enroll = ("ndes-lab", "enroll", "http://edge:8080/scep", "--ca-file", "/root.pem")
+    once = ("--subject", "CN=device-1", "--challenge", new_challenge(chain))
+    done = chain.execute(client, *enroll, *once, "--out", "device-1")
+    assert done.ok, done.text
+    held_now = ("device-1/certificate.pem", "device-1/key.pem")
+    done = chain.execute(client, *enroll, "--renew-with", *held_now, "--out", "device-1-renewed")
+    assert done.ok, done.text
+    assert {path.name for path in chain.volume("client").iterdir()} == {"device-1", "device-1-renewed"}
+
+
 def test_requests_go_round_the_replicas(chain: Composition) -> None:
     replicas = chain.replicas["scep"]
     assert len(replicas) == 2
