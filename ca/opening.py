@@ -190,7 +190,8 @@ def open_ocsp_credentials(
 def open_store(folder: PkiFolder, settings: PkiSettings, *, durable: bool = True) -> SqlStore:
     """Return the store that the settings name, or SQLite in the folder; raises NoPki, StoreUnavailable."""
     folder.require()
-    return SqlStore.open(database_url(folder, settings), create=False, durable=durable)
+    url, connections = database_url(folder, settings), settings.database_connections
+    return SqlStore.open(url, create=False, durable=durable, connections=connections)
 
 
 def database_url(folder: PkiFolder, settings: PkiSettings) -> str:

@@ -289,6 +289,10 @@ class PkiSettings(BaseModel):
         description="Database: sqlite:////absolute/path or postgresql://user:password@host/database; none: "
         "SQLite in the data folder",
     )
+    database_connections: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=16,
+        description="Connections to PostgreSQL that each process has at most; it needs one for each thread",
+    )
     database_url_file: Path | None = Field(default=None, description="File that holds database_url instead")
     database_password: SecretStr | None = Field(
         default=None, description="Password for the user in database_url, where that has none"

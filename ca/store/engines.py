@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 _BUSY_SECONDS: Final = 10  # how long a writer waits for another before it gives up
 _CACHE_KIB: Final = 65_536  # of the one writer, and only as much as it needs: indexes of a million rows
 _LOG_PAGES: Final = 4_000  # of 4 KiB; the longer the log, the fewer pages are copied back twice
-_POOLED: Final = 16  # connections of a process to PostgreSQL, which by default takes 100, and as many again
+_STATEMENT_SECONDS: Final = 60  # how long PostgreSQL works on one statement: a CRL of a million takes a few
+_IDLE_SECONDS: Final = 60  # how long a transaction of a process that has stopped keeps what others wait for
+_SILENT_SECONDS: Final = 30  # after how long a peer is asked whether it lives; a minute on it is given up
 # READ COMMITTED and explicit locks for writers: nothing has to be repeated.
 _READ_COMMITTED: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -57,6 +59,9 @@ class Backend(Protocol):
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Begin a snapshot that cannot write and waits for no writer."""
+
+    def reading_at_leisure(self) -> AbstractContextManager[Connection]:
+        """Begin a snapshot that may stay as long as its reader takes."""
 
     def changing_schema(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that alone, in all processes, may change the schema."""
@@ -159,6 +164,8 @@ class SqliteBackend:
             raise
         self._give_back(connection)
 
+    reading_at_leisure = reading
+
     def _give_back(self, reader: Connection) -> None:
         self._readers.append(reader)
         if self._closed:
@@ -242,6 +249,27 @@ def _database_file(url: URL, *, create: bool) -> Path:
     return path
 
 
+def _connection_arguments(*, durable: bool) -> dict[str, object]:
+    """Return what each connection is made with, so that nobody waits for ever for anybody.
+
+    Either side asks the other whether it lives: a publisher's machine that lost its power has no duty.
+    """
+    asking = {"keepalives_idle": _SILENT_SECONDS, "keepalives_interval": 10, "keepalives_count": 3}
+    options = {
+        "synchronous_commit": "on" if durable else "off",
+        "lock_timeout": f"{_BUSY_SECONDS}s",
+        "statement_timeout": f"{_STATEMENT_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
+        **{f"tcp_{name}": value for name, value in asking.items()},
+    }
+    return {
+        "connect_timeout": _BUSY_SECONDS,
+        "tcp_user_timeout": 1000 * _SILENT_SECONDS,
+        **asking,
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+    }
+
+
 def _make_ready(driver: Any, _record: object, _proxy: object) -> None:
     """Replace a connection that the server has closed, as when it was restarted; leave beginning to `_begun`.
 
@@ -261,20 +289,16 @@ def _readable(descriptor: int) -> bool:
 
 
 class PostgresqlBackend:
-    """A PostgreSQL database, reached by psycopg."""
+    """A PostgreSQL database, reached by psycopg, over at most so many ``connections`` at a time."""
 
-    def __init__(self, url: URL, *, durable: bool) -> None:
-        commit = "on" if durable else "off"
-        arguments = {
-            "connect_timeout": _BUSY_SECONDS,
-            "options": f"-c lock_timeout={_BUSY_SECONDS}s -c synchronous_commit={commit}",
-        }
+    def __init__(self, url: URL, *, durable: bool, connections: int) -> None:
+        arguments = _connection_arguments(durable=durable)
         try:
             self._engine = create_engine(
                 url,
                 connect_args=arguments,
-                pool_size=_POOLED,
-                max_overflow=_POOLED,
+                pool_size=connections,
+                max_overflow=0,
                 pool_timeout=_BUSY_SECONDS,
             )
         except ModuleNotFoundError as error:
@@ -283,7 +307,9 @@ class PostgresqlBackend:
             ) from error
         event.listen(self._engine, "checkout", _make_ready)
         self.errors = driver_errors(self._engine.dialect)
-        self.publishing = PostgresqlDuty(self._engine, self.errors)
+        self.publishing = PostgresqlDuty(
+            create_engine(url, connect_args=arguments, poolclass=NullPool), self.errors
+        )
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -301,7 +327,21 @@ class PostgresqlBackend:
     def changing_schema(self) -> Iterator[Connection]:
         """Begin a transaction that holds the advisory lock of schema changes."""
         with self._engine.connect() as connection, _begun(connection, _READ_COMMITTED):
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            # Others may migrate for long, and so may we; but nobody waits long for tables that others use.
+            for statement in (
+                "SET LOCAL statement_timeout = 0",
+                "SET LOCAL lock_timeout = 0",
+                f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})",
+                f"SET LOCAL lock_timeout = '{_BUSY_SECONDS}s'",
+            ):
+                connection.exec_driver_sql(statement)
+            yield connection
+
+    @contextmanager
+    def reading_at_leisure(self) -> Iterator[Connection]:
+        """Begin the same for whoever takes the rows as slowly as they are written elsewhere."""
+        with self.reading() as connection:
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
 
     def engine_version(self, connection: Connection) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import inspect, make_url
 from sqlalchemy.exc import ArgumentError
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ca.records import Duty, StoreContents
 
     from .engines import Backend
+
+CONNECTIONS: Final = 16
 
 
 class SqlTransaction(CertificateRows, RevocationRows, ChallengeRows, RequestRows, TransactionRows):
@@ -61,7 +63,9 @@ class SqlStore:
         self._backend = backend
 
     @classmethod
-    def open(cls, url: str, *, create: bool = True, durable: bool = True) -> SqlStore:
+    def open(
+        cls, url: str, *, create: bool = True, durable: bool = True, connections: int = CONNECTIONS
+    ) -> SqlStore:
         """Open the database at ``url``, make its schema if there is none, migrate it if it is old.
 
         Args:
@@ -69,13 +73,15 @@ class SqlStore:
             create: whether to make a database that is not there.
             durable: whether a commit is on disk before it returns; without, the last commits may be
                 lost with the machine's power, though not with the process.
+            connections: how many to PostgreSQL there are at most, besides that of a duty; each transaction
+                takes one.
 
         Raises:
             ValueError: a URL that is none, or of another kind of database.
             StoreUnavailable: the database cannot be opened, or is not one of ours.
 
         """
-        backend = _backend(url, create=create, durable=durable)
+        backend = _backend(url, create=create, durable=durable, connections=connections)
         try:
             bring_up(backend, create=create)
         except backend.errors as error:
@@ -92,7 +98,7 @@ class SqlStore:
 
         Raises as `open`.
         """
-        backend = _backend(url, create=False, durable=True)
+        backend = _backend(url, create=False, durable=True, connections=1)
         try:
             with backend.reading() as connection:
                 return StoreStatus(
@@ -181,7 +187,7 @@ class SqlStore:
     def export(self, begun: Callable[[int], None] = lambda _: None) -> Iterator[str]:
         """Yield every row of one moment as `ca.store.transfer` has it; ``begun`` is told how many follow."""
         try:
-            with self._backend.reading() as connection:
+            with self._backend.reading_at_leisure() as connection:
                 yield from export_lines(connection, begun)
         except self._backend.errors as error:
             raise store_error(error) from error
@@ -217,7 +223,7 @@ class SqlStore:
         self._backend.close()
 
 
-def _backend(url: str, *, create: bool, durable: bool) -> Backend:
+def _backend(url: str, *, create: bool, durable: bool, connections: int) -> Backend:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -225,5 +231,7 @@ def _backend(url: str, *, create: bool, durable: bool) -> Backend:
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         return SqliteBackend(parsed, create=create, durable=durable)
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        return PostgresqlBackend(parsed.set(drivername="postgresql+psycopg"), durable=durable)
+        return PostgresqlBackend(
+            parsed.set(drivername="postgresql+psycopg"), durable=durable, connections=connections
+        )
     raise ValueError(f"database {parsed.drivername!r} is unknown, expected sqlite or postgresql")

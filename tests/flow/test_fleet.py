@@ -193,6 +193,10 @@ def test_database_that_goes_away_and_comes_back_is_waited_for(fleet: Fleet) -> N
         for publisher in fleet.publishers:
             assert publisher.get("/health/ready")[0] == 503
             assert fleet.published_number(publisher)  # from the folder, as before
+        for package in ("scep_server", "crl_publisher"):
+            late = fleet.start(package)
+            assert late.gone() == 2
+            assert "\nError: the database cannot be used" in f"\n{late.log.read_text()}"
     finally:
         fleet.server.start()
     assert len({bench.enrolled(request).certificate for bench in benches}) == 1
