@@ -5,11 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import runpy
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep
 from types import ModuleType
 
 import pytest
@@ -18,11 +16,27 @@ from postgresql import PostgresqlServer
 
 from ca.folders import PkiFolder
 from interop import openssl
-from interop.clients import Endpoint, Enrolment, EnrolmentRefused, ScepClient
+from interop.chain import (
+    Compose,
+    answered,
+    ask,
+    enrol,
+    held,
+    issuer_of,
+    log,
+    new_challenge,
+    reread,
+    revoked_of,
+    serial_of,
+    visit,
+    wait_until,
+    workers,
+)
+from interop.clients import Endpoint, EnrolmentRefused, ScepClient
 from interop.compose_file import DOCKER
 from interop.composition import Composition, Replica, composition
 from interop.lab_process import NDES_LAB
-from interop.process import run, run_well
+from interop.process import run
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -53,41 +67,6 @@ def root_pem(chain: Composition) -> Path:
 @pytest.fixture
 def scep(chain: Composition) -> Replica:
     return chain.replicas["scep"][0]
-
-
-def new_challenge(chain: Composition) -> str:
-    return chain.execute(chain.replicas["scep"][0], "ndes-lab", "challenge", "new").stdout.decode().strip()
-
-
-def enrol(chain: Composition, folder: Path, name: str) -> Enrolment:
-    endpoint = Endpoint(
-        scep_url=f"{chain.url('edge', 8080)}/scep", root_pem=chain.volume("edge") / "root.pem"
-    )
-    with ScepClient(folder, endpoint) as client:
-        return client.obtain(name, new_challenge(chain))
-
-
-def ask(*words: str | Path) -> tuple[int, str]:
-    """Return status and content of what curl is told to ask."""
-    curl = (require_peer("curl"), "--silent", "--max-time", "20", "--write-out", "%{http_code}")
-    done = run([*curl, *words])
-    text = done.stdout.decode(errors="replace")
-    return int(text[-3:]), text[:-3]
-
-
-def visit(chain: Composition, enrolment: Enrolment | None = None) -> tuple[int, str]:
-    """Return what the relying party says to the holder of a certificate."""
-    words: list[str | Path] = ["--cacert", chain.volume("relying-party") / "root.pem"]
-    if enrolment is not None:
-        words += ["--cert", enrolment.certificate, "--key", enrolment.key]
-    port, address = chain.port(9443), chain.replicas["relying-party"][0].address
-    found = ("--resolve", f"relying-party:{port}:{address}", f"https://relying-party:{port}/")
-    return ask(*words, *found)
-
-
-def held(folder: Path) -> dict[str, bytes]:
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 # -- enrolment -------------------------------------------------------------------------
@@ -138,16 +117,11 @@ def test_client_container_enrols_and_renews_as_is_told(
 def test_requests_go_round_the_replicas(chain: Composition) -> None:
     replicas = chain.replicas["scep"]
     assert len(replicas) == 2
-    before = [answered(chain, replica) for replica in replicas]
+    before = [answered(replica) for replica in replicas]
     for _ in range(SOME):
         assert ask(f"{chain.url('edge', 8080)}/scep?operation=GetCACaps")[0] == 200
-    after = [answered(chain, replica) for replica in replicas]
+    after = [answered(replica) for replica in replicas]
     assert all(later > earlier for earlier, later in zip(before, after, strict=True)), (before, after)
-
-
-def answered(chain: Composition, replica: Replica) -> int:
-    """Return how many requests a replica has logged."""
-    return replica.log.count("GetCACaps")
 
 
 def test_replica_that_dies_is_not_missed_and_is_found_again(chain: Composition) -> None:
@@ -157,9 +131,9 @@ def test_replica_that_dies_is_not_missed_and_is_found_again(chain: Composition) 
     assert {ask(url)[0] for _ in range(SOME)} == {200}
     chain.begin(dead)
     chain.wait(dead)
-    before = answered(chain, dead)
+    before = answered(dead)
     assert {ask(url)[0] for _ in range(SOME)} == {200}
-    assert answered(chain, dead) > before
+    assert answered(dead) > before
 
 
 @pytest.mark.parametrize(
@@ -179,26 +153,6 @@ def test_the_example_for_testcontainers_passes(
         fixtures[fixture] = example[fixture].__wrapped__(compose)
     wanted = inspect.signature(example[name]).parameters
     example[name](**{key: value for key, value in fixtures.items() if key in wanted})
-
-
-class Compose:
-    """What the example uses of `testcontainers.compose.DockerCompose`, with its parameters and results."""
-
-    def __init__(self, chain: Composition) -> None:
-        self._chain = chain
-
-    def get_service_host_and_port(
-        self, service_name: str | None = None, port: int | None = None
-    ) -> tuple[str | None, int | None]:
-        assert service_name is not None
-        assert port is not None
-        return self._chain.replicas[service_name][0].address, self._chain.port(port)
-
-    def exec_in_container(self, command: list[str], service_name: str | None = None) -> tuple[str, str, int]:
-        assert service_name is not None
-        done = self._chain.execute(self._chain.replicas[service_name][0], *command)
-        assert done.ok, done.text
-        return done.stdout.decode(), done.stderr, done.status
 
 
 # -- the edge --------------------------------------------------------------------------
@@ -276,13 +230,6 @@ def test_the_edge_refuses_clients_of_other_networks_and_those_that_ask_too_often
         wait_until(lambda: ask(urls[0])[0] == 200)
 
 
-def wait_until(comes_true: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = monotonic() + seconds
-    while not comes_true():
-        assert monotonic() < deadline
-        sleep(0.05)
-
-
 # -- revocation ------------------------------------------------------------------------
 
 
@@ -304,28 +251,6 @@ def test_relying_party_takes_certificates_of_the_pki_until_they_are_revoked(
     reread(chain, "publisher")
     wait_until(lambda: serial_of(lost) in revoked_of(lost))
     assert serial_of(kept) not in revoked_of(kept)
-
-
-def revoked_of(enrolment: Enrolment) -> set[str]:
-    """Return the serial numbers in the CRL that a certificate names."""
-    (crl, *_) = openssl.walk(enrolment.certificate_pem).crls
-    return {f"{entry.serial_number:X}" for entry in crl}
-
-
-def reread(chain: Composition, *services: str) -> None:
-    """Have services read anew what they serve with."""
-    for replica in (replica for name in services for replica in chain.replicas[name]):
-        assert replica.process is not None
-        replica.process.send_signal(signal.SIGHUP)
-
-
-def serial_of(enrolment: Enrolment) -> str:
-    words = [require_peer("openssl"), "x509", "-noout", "-serial", "-in", enrolment.certificate]
-    return run_well(words).stdout.decode().strip().removeprefix("serial=")
-
-
-def log(chain: Composition) -> str:
-    return chain.replicas["relying-party"][0].log
 
 
 # -- who sees what ---------------------------------------------------------------------
@@ -416,29 +341,6 @@ def test_renewed_ca_reaches_everybody_by_handing_over_again(
     enrolment = enrol(chain, tmp_path, "after")
     assert issuer_of(enrolment) != before
     openssl.verify_chain(enrolment.certificate_pem, root_pem=root_pem, folder=tmp_path)
-
-
-def workers(chain: Composition) -> set[str]:
-    """Return the processes that answer for SCEP server and publisher."""
-    found = set()
-    for replica in (*chain.replicas["scep"], *chain.replicas["publisher"]):
-        assert replica.process is not None
-        for children in Path(f"/proc/{replica.process.pid}/task").glob("*/children"):
-            found |= {pid for pid in children.read_text().split() if is_worker(pid)}
-    assert found
-    return found
-
-
-def is_worker(pid: str) -> bool:
-    try:
-        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:  # it has ended
-        return False
-
-
-def issuer_of(enrolment: Enrolment) -> str:
-    words = [require_peer("openssl"), "x509", "-noout", "-ext", "authorityKeyIdentifier"]
-    return run_well([*words, "-in", enrolment.certificate]).stdout.decode()
 
 
 def test_handing_over_again_brings_nothing_new(chain: Composition) -> None:
