@@ -1,7 +1,7 @@
 """A PostgreSQL server of the tests' own: made in a temporary folder, reached through a socket in it.
 
 Nobody else can reach it: there is no port, and the folder is closed to others. It refuses to run as root,
-and is run as another user then. What it writes need not survive a power cut, but survives its own death.
+and is run as another user then. What it writes survives its own death, and a power cut if it is ``durable``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ listen_addresses = ''
 unix_socket_directories = '{folder}'
 unix_socket_permissions = 0700
 max_connections = 200
+"""
+_FORGETFUL = """
 fsync = off
 full_page_writes = off
 autovacuum = off
@@ -41,10 +43,11 @@ class PostgresqlServer:
     Args:
         programs: the folder with ``initdb`` and ``pg_ctl``.
         folder: an empty folder of our own, with a path short enough for a socket.
+        durable: whether it works as a server that is installed does, and not quicker.
 
     """
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, durable: bool = False) -> None:
         self._programs = programs
         self._folder = folder
         self._data = folder / "data"
@@ -58,8 +61,13 @@ class PostgresqlServer:
         options = ("--auth=trust", f"--username={_SUPERUSER}", "--encoding=UTF8", "--locale=C", "--no-sync")
         self._run("initdb", "--pgdata", str(self._data), *options)
         with (self._data / "postgresql.conf").open("a") as settings:
-            settings.write(_SETTINGS.format(folder=folder))
+            settings.write(_SETTINGS.format(folder=folder) + ("" if durable else _FORGETFUL))
         self.start()
+
+    @property
+    def process_id(self) -> int:
+        """The process that all others of the server come of, while it runs."""
+        return int((self._data / "postmaster.pid").read_text().split()[0])
 
     def start(self) -> None:
         """Start the server and wait until it takes connections."""
@@ -134,14 +142,14 @@ class PostgresqlServer:
 
 
 @contextmanager
-def running_postgresql() -> Iterator[PostgresqlServer]:
+def running_postgresql(*, durable: bool = False) -> Iterator[PostgresqlServer]:
     """Yield a server that is gone afterwards; skips or fails the test when PostgreSQL is not installed."""
     programs = require_peer("initdb").resolve().parent
     with tempfile.TemporaryDirectory(prefix="pg-") as outer:
         Path(outer).chmod(0o711)  # the user that runs the server passes through
         folder = Path(outer) / "s"
         folder.mkdir(mode=0o700)
-        server = PostgresqlServer(programs, folder)
+        server = PostgresqlServer(programs, folder, durable=durable)
         try:
             yield server
         finally:

@@ -1,14 +1,15 @@
-"""Run every benchmark and print the table: ``python -m tests.bench [--certificates N]``."""
+"""Run every benchmark and print the table: ``python -m tests.bench [--certificates N | --memory]``."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from rich.table import Table
 from ca.folders import PkiFolder
 from ca.opening import open_issuing_certificates
 
-from . import crls, enrolment, labs, observing, ocsp, population
+from . import crls, enrolment, labs, memory, observing, ocsp, population, throughput
 
 _OPERATIONS = 3  # private RSA operations in one enrolment: open the envelope, sign certificate and reply
+_FLAT_KB = 20  # that memory may grow by for each 1,000 enrolments, in the end
 _SPARE = 1_000  # certificates beyond those on the base CRL, for the delta
 
 
@@ -62,11 +64,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--certificates", type=int, default=1_000_000, metavar="N", help="how many there are")
-    count: int = parser.parse_args().certificates
-    run = Run(Console(stderr=True), count)
+    parser.add_argument("--memory", action="store_true", help="only what 100,000 enrolments do to a worker")
+    arguments = parser.parse_args()
+    run = Run(Console(stderr=True), arguments.certificates)
     with tempfile.TemporaryDirectory(prefix="ndes-lab-bench-") as folder:
-        _measure(run, Path(folder))
+        (_memory if arguments.memory else _measure)(run, Path(folder))
     _print(run)
+    if not arguments.memory:
+        run.console.print("Memory over 100,000 enrolments, some six minutes: make bench ARGS=--memory")
 
 
 def _measure(run: Run, folder: Path) -> None:
@@ -74,7 +79,8 @@ def _measure(run: Run, folder: Path) -> None:
         keys = KeyPool(primes=64)  # each pair of primes is a key
     data_dir = folder / "lab" / "data"
     data_dir.parent.mkdir()
-    _throughput(run, folder, data_dir, keys)
+    _throughput(run, folder, data_dir)
+    _first_certificate(run, folder, keys)
     _latency(run, data_dir, keys)
     _crls(run, data_dir)
     shutil.rmtree(data_dir)
@@ -91,27 +97,87 @@ def _measure(run: Run, folder: Path) -> None:
     run.add("ScepLab(): reset after 50 enrolments", f"{used * 1000:.1f} ms", "5 ms", used <= 0.005)
 
 
-def _throughput(run: Run, folder: Path, data_dir: Path, keys: KeyPool) -> None:
-    with run.at("enrolments a second"):
-        ours = enrolment.measure_throughput(data_dir, keys, 600, clients=8)
-    with run.at("openssl speed"):
-        bound = enrolment.openssl_signatures_per_second() / _OPERATIONS
-    run.add("PKIOperation a second, 8 clients, durable store", f"{ours:,.0f}")
-    share = ours / bound
-    run.add("  of what openssl speed -multi 2 rsa2048 allows", f"{share:.2f}", "0.40", share >= 0.40)
+def _throughput(run: Run, folder: Path, data_dir: Path) -> None:
+    bounds = [_bound(run)]
+    theirs = _scepserver(run, folder / "scepserver")
+    found = {"ndes-lab up": _served(run, "ndes-lab up", throughput.lab(data_dir), 600)}
+    for workers in (1, 2):
+        name = f"scep_server, {workers} worker{'s' * (workers > 1)}"
+        place = _place(folder, f"sqlite-{workers}")
+        found[f"{name}, SQLite"] = _served(run, name, throughput.program(place, workers), 1_000)
+        place = _place(folder, f"postgresql-{workers}")
+        serving = throughput.program_on_postgresql(place, workers)
+        found[f"{name}, PostgreSQL"] = _served(run, name, serving, 1_000)
+    bounds.append(_bound(run))
+    bound = max(bounds)
+    run.add("Enrolments a second that openssl speed -multi 2 allows", f"{bound:,.0f}")
+    if theirs is None:
+        run.add("Enrolments a second, scepserver", "scepserver is not installed")
+    else:
+        run.add("Enrolments a second, scepserver", _shown(theirs))
+        run.add("  of what openssl speed allows", f"{theirs.per_second / bound:.2f}")
+    for name, ours in found.items():
+        run.add(f"Enrolments a second, {name}", _shown(ours))
+        share = ours.per_second / bound
+        run.add("  of what openssl speed allows", f"{share:.2f}", "0.40", share >= 0.40)
+        if theirs is not None:
+            times = ours.per_second / theirs.per_second
+            run.add("  times scepserver's", f"{times:.1f}", "3", times >= 3)
+
+
+def _scepserver(run: Run, folder: Path) -> throughput.Throughput | None:
     if shutil.which("scepserver") is None:
-        run.add("  against scepserver", "scepserver is not installed")
-        return
-    with run.at("enrolments a second, scepserver"):
-        found = []
-        for clients in (2, 8):
-            place = folder / f"scepserver-{clients}"
-            place.mkdir()
-            found.append(enrolment.measure_scepserver(place, keys, 200, clients=clients))
-        theirs = max(found)
-    times = ours / theirs
+        return None
+    folder.mkdir()
+    return _served(run, "scepserver", throughput.scepserver(folder), 300)
+
+
+def _served(
+    run: Run, name: str, serving: AbstractContextManager[throughput.Served], count: int
+) -> throughput.Throughput:
+    with run.at(f"enrolments a second, {name}"), serving as served:
+        return throughput.measure(served, count)
+
+
+def _place(folder: Path, name: str) -> Path:
+    place = folder / name
+    place.mkdir()
+    return place
+
+
+def _bound(run: Run) -> float:
+    """Return how many enrolments two processors could sign for in a second, did they nothing else."""
+    with run.at("openssl speed"):
+        return throughput.openssl_signatures_per_second() / _OPERATIONS
+
+
+def _shown(found: throughput.Throughput) -> str:
+    took = found.latencies
+    refused = f", {found.refused} refused" if found.refused else ""
+    return (
+        f"{found.per_second:,.0f}{refused}; p50 {took.p50:.0f}, p95 {took.p95:.0f}, p99 {took.p99:.0f} ms; "
+        f"CPU {found.serving:.1f} + {found.generating:.1f} ms"
+    )
+
+
+def _first_certificate(run: Run, folder: Path, keys: KeyPool) -> None:
+    with run.at("ndes-lab up to the first certificate"):
+        took = statistics.median(
+            enrolment.first_certificate(_place(folder, f"first-{number}"), keys) for number in range(3)
+        )
+    run.add("ndes-lab up from nothing to the first certificate", f"{took:.2f} s", "2 s", took <= 2)
+
+
+def _memory(run: Run, folder: Path) -> None:
+    with run.at("memory of a worker"):
+        marks = memory.bench_memory(
+            folder, lambda done: run.console.print(f"{done:,} enrolments", style="dim", highlight=False)
+        )
+    for mark in marks:
+        run.add(f"Memory of a worker after {mark.enrolments:,} enrolments", f"{mark.megabytes:.1f} MB")
+    more = memory.growth(marks)
     run.add(
-        f"  against scepserver ({theirs:,.0f} a second at best)", f"{times:.1f} times", "3 times", times >= 3
+        "  more for each 1,000 in the end", f"{1000 * more:.0f} kB", f"{_FLAT_KB} kB", 1000 * more <= _FLAT_KB
     )
 
 

@@ -1,4 +1,4 @@
-"""Enrolment over HTTP: how long one takes, and how many a second there are.
+"""Enrolment over HTTP: how long one takes, and how long the first one of all.
 
 Messages are made beforehand by the forge, so that the client costs next to nothing while the clock
 runs. Every reply is read afterwards: a quick refusal is no enrolment.
@@ -10,12 +10,9 @@ import contextlib
 import http.client
 import itertools
 import json
-import re
 import statistics
-import subprocess
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +23,10 @@ from forge import asn1
 from forge.certificates import CertificateForge, common_name, read_certificate
 from forge.csr import CsrForge
 from forge.envelope import Envelope, KeyTransport
-from forge.keys import KeyPool
+from forge.keys import Key, KeyPool
 from forge.message import PkiMessage, transaction_id_of
 from forge.reply import SUCCESS, read_reply
 from interop.lab_process import LabProcess, lab_process
-from interop.scepserver import scep_server
 
 _WARM_UP = 20
 _numbers = itertools.count(1)
@@ -67,34 +63,16 @@ def compare_latencies(data_dirs: Sequence[Path], keys: KeyPool, count: int) -> l
     ]
 
 
-def measure_throughput(data_dir: Path, keys: KeyPool, count: int, *, clients: int) -> float:
-    """Start the lab of a folder and return enrolments per second with so many clients at once."""
-    with lab_process(data_dir.parent, "--data-dir", str(data_dir)) as lab:
-        messages = _messages_for(lab, keys, count + _WARM_UP)
-        return _throughput(lab.ready["scep_url"], messages, clients)
-
-
-def measure_scepserver(folder: Path, keys: KeyPool, count: int, *, clients: int) -> float:
-    """Return the same of Debian's scepserver.
-
-    Its depot is no place for several at once: some of what they ask for is refused, and not counted.
-    """
-    challenge = "bench-secret"
-    with scep_server(folder, challenge=challenge) as server:
-        with urlopen(f"{server.scep_url}?operation=GetCACert") as reply:
-            recipient = reply.read()
-        messages = [_message(keys, recipient, challenge) for _ in range(count + _WARM_UP)]
-        return _throughput(server.scep_url, messages, clients, all_must=False)
-
-
-def openssl_signatures_per_second() -> float:
-    """Return what two processes of `openssl speed` sign with RSA-2048 in a second."""
-    command = ["openssl", "speed", "-seconds", "2", "-multi", "2", "rsa2048"]
-    done = subprocess.run(command, capture_output=True, check=True, text=True)
-    found = re.search(r"^rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)", done.stdout, re.MULTILINE)
-    if found is None:
-        raise RuntimeError(f"openssl speed says {done.stdout!r}")
-    return float(found[1])
+def first_certificate(folder: Path, keys: KeyPool) -> float:
+    """Return the seconds from ``ndes-lab up`` in an empty folder until a client has its certificate."""
+    key = keys.fresh()
+    began = time.perf_counter()
+    with lab_process(folder, "--data-dir", str(folder / "data")) as lab:
+        recipient = _recipient(lab.ready["scep_url"])
+        message = _message(key, recipient, lab.ready["challenge"])
+        with closing(_connection(lab.ready["scep_url"])) as connection:
+            _timed(connection, lab.ready["scep_url"], message)
+        return time.perf_counter() - began
 
 
 # -- messages --------------------------------------------------------------------------
@@ -102,11 +80,15 @@ def openssl_signatures_per_second() -> float:
 
 def _messages_for(lab: LabProcess, keys: KeyPool, count: int) -> list[bytes]:
     """Return PKCSReq messages, each with a challenge, a key and a name of its own."""
-    with urlopen(f"{lab.ready['scep_url']}?operation=GetCACert") as reply:
+    recipient = _recipient(lab.ready["scep_url"])
+    return [_message(keys.fresh(), recipient, _challenge(lab)) for _ in range(count)]
+
+
+def _recipient(scep_url: str) -> bytes:
+    """Return the RA's certificate that messages are enveloped for."""
+    with urlopen(f"{scep_url}?operation=GetCACert") as reply:
         signed = asn1.read(reply.read())[1][0]
-    certificates = [one.raw for one in signed[3].children]
-    recipient = next(one for one in certificates if _enciphers(one))
-    return [_message(keys, recipient, _challenge(lab)) for _ in range(count)]
+    return next(one.raw for one in signed[3].children if _enciphers(one.raw))
 
 
 def _enciphers(certificate: bytes) -> bool:
@@ -126,8 +108,7 @@ def _challenge(lab: LabProcess) -> str:
         return password
 
 
-def _message(keys: KeyPool, recipient: bytes, challenge: str) -> bytes:
-    key = keys.fresh()
+def _message(key: Key, recipient: bytes, challenge: str) -> bytes:
     subject = common_name(f"bench-{next(_numbers):06d}.lab.example")
     csr = CsrForge(key=key, subject=subject, challenge=challenge).encode()
     envelope = Envelope(plaintext=csr, recipients=[KeyTransport(certificate=recipient)])
@@ -152,7 +133,7 @@ def _timed(connection: http.client.HTTPConnection, url: str, message: bytes) -> 
     began = time.perf_counter()
     body = _post(connection, url, message)
     seconds = time.perf_counter() - began
-    _count_successes([body], all_must=True)
+    _require_success(body)
     return seconds
 
 
@@ -162,27 +143,7 @@ def _post(connection: http.client.HTTPConnection, url: str, message: bytes) -> b
     return connection.getresponse().read()
 
 
-def _count_successes(replies: Sequence[bytes], *, all_must: bool) -> int:
-    read = [read_reply(octets) for octets in replies]
-    refused = [reply for reply in read if reply.status != SUCCESS]
-    if len(refused) > (0 if all_must else len(read) // 2):
-        raise RuntimeError(f"{len(refused)} of {len(read)} enrolments were refused, such as {refused[0]}")
-    return len(read) - len(refused)
-
-
-def _throughput(url: str, messages: Sequence[bytes], clients: int, *, all_must: bool = True) -> float:
-    with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(_client(url), [messages[:_WARM_UP]]))
-        shares = [messages[_WARM_UP + number :: clients] for number in range(clients)]
-        began = time.perf_counter()
-        replies = list(itertools.chain.from_iterable(pool.map(_client(url), shares)))
-        seconds = time.perf_counter() - began
-    return _count_successes(replies, all_must=all_must) / seconds
-
-
-def _client(url: str) -> Callable[[Sequence[bytes]], list[bytes]]:
-    def run(messages: Sequence[bytes]) -> list[bytes]:
-        with closing(_connection(url)) as connection:
-            return [_post(connection, url, one) for one in messages]
-
-    return run
+def _require_success(octets: bytes) -> None:
+    reply = read_reply(octets)
+    if reply.status != SUCCESS:
+        raise RuntimeError(f"an enrolment was refused: {reply}")

@@ -26,6 +26,7 @@ class ScepServer:
     scep_url: str
     ca_pem: Path
     challenge: str
+    pid: int
 
 
 @contextmanager
@@ -49,6 +50,7 @@ def scep_server(folder: Path, *, challenge: str) -> Iterator[ScepServer]:
                 scep_url=f"http://127.0.0.1:{port}/scep",
                 ca_pem=folder / "depot" / "ca.pem",
                 challenge=challenge,
+                pid=process.pid,
             )
         finally:
             process.terminate()
