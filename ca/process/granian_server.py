@@ -7,10 +7,16 @@ versions have them.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from granian._granian import SocketHolder
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
@@ -44,6 +50,7 @@ class SharedSocketServer(MPServer):
             address=address[0],
             port=address[1],
             interface=Interfaces.WSGI,
+            http=HTTPModes.http1,  # where HTTP/2 is looked for, who says nothing is waited for without end
             websockets=False,
             respawn_failed_workers=True,
             log_level=LogLevels.warning,
@@ -56,17 +63,20 @@ class SharedSocketServer(MPServer):
 
     def serve_with(self, load: Callable[[], WSGIApplication]) -> None:
         """Serve what ``load`` makes in each worker until a signal ends it."""
-        self.serve(spawn_target=_work, target_loader=load, wrap_loader=False)
+        work = partial(_work, self.workers_kill_timeout or 0)
+        self.serve(spawn_target=work, target_loader=load, wrap_loader=False)
 
     def _init_shared_socket(self) -> None:
         self._ssp = self._shd = None
         self._sso = self._listening
 
     def _respawn_workers(self, workers: Any, *rest: Any, **options: Any) -> None:
-        ended = [self.wrks[index].inner.pid for index in workers]
-        super()._respawn_workers(workers, *rest, **options)
-        for pid in ended:
-            self._worker_ended(pid)
+        for index in workers:
+            if self.interrupt_signal:  # else as many seconds as there are workers would pass until it ends
+                return
+            ended = self.wrks[index].inner.pid
+            super()._respawn_workers([index], *rest, **options)
+            self._worker_ended(ended)
 
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:
         if self._may_reload():
@@ -76,8 +86,21 @@ class SharedSocketServer(MPServer):
             self.main_loop_interrupt.clear()
 
 
-def _work(worker_id: int, name: str | None, load: Any, sockets: Any, *rest: Any) -> None:
+def _work(
+    drain_seconds: float, worker_id: int, name: str | None, load: Any, sockets: Any, *rest: Any
+) -> None:
     """Be a worker; the socket has been handed over by `multiprocessing`."""
+    threading.Thread(target=_end_with_parent, args=(drain_seconds,), name="parent", daemon=True).start()
     _, listening = sockets
     holder = SocketHolder(listening.fileno(), False, _BACKLOG)  # type: ignore[call-arg] # its stub is old
     MPServer._spawn_wsgi_worker(worker_id, name, load, ((None, holder), listening), *rest)
+
+
+def _end_with_parent(drain_seconds: float) -> None:
+    """End as if told so, once the parent is gone: killed, it tells nobody, and the port would stay taken."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(drain_seconds)
+        os._exit(1)

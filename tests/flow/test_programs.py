@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
@@ -206,6 +206,47 @@ def stopping(program: ProgramProcess) -> bool:
         return program.get("/health/live")[0] != 200
     except OSError:
         return True
+
+
+def test_workers_end_when_their_parent_is_killed(
+    package: str, pki: PkiFolder, start: Callable[..., ProgramProcess]
+) -> None:
+    program = start(package, pki, workers=2)
+    ask(program, probe(package))
+    parts = urlsplit(program.url)
+    program.process.kill()
+    program.gone()
+    until(lambda: not accepts(parts.hostname or "", parts.port or 0), program)
+
+
+@pytest.mark.parametrize("said", [b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /scep?operation="])
+def test_who_never_ends_his_header_is_not_waited_for(
+    pki: PkiFolder, start: Callable[..., ProgramProcess], said: bytes
+) -> None:
+    program = start("scep_server", pki, settings={"SERVER__REQUEST_SECONDS": "1"})
+    parts = urlsplit(program.url)
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60) as client:
+        client.sendall(said)
+        while client.recv(4096):
+            pass
+
+
+def test_ends_without_replacing_every_worker_first(
+    pki: PkiFolder, start: Callable[..., ProgramProcess]
+) -> None:
+    program = start("scep_server", pki, workers=4)
+    ask(program, probe("scep_server"))
+    seen = set(program.workers())
+    until(lambda: len(set(program.workers()) & seen) == len(seen), program)
+    program.signal(signal.SIGHUP)
+    until(lambda: bool(set(program.workers()) - seen), program)
+    program.signal(signal.SIGTERM)
+    while program.process.poll() is None:
+        with suppress(OSError):
+            seen |= set(program.workers())
+    assert program.gone() == 0
+    assert program.log.read_text().count("reloading") == 1
+    assert len(seen) < 1 + 4 + 4  # the first four and what tracks their resources, and not as many again
 
 
 def test_nothing_is_lost_while_workers_are_replaced(
