@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 _CONFIG_VARIABLE: Final = "NDES_LAB_CONFIG"
 _PROBE_SECONDS: Final = 3
+_READ_ANEW: Final = ("data_dir", "log_level", "log_format")  # of a listener; all else is as it began
 MISTAKES: Final[tuple[type[Exception], ...]] = (
     UnusableSettings,
     FolderError,
@@ -202,6 +203,7 @@ class _Parent:
     ) -> None:
         self._program: Program[Any] = program
         self._sources = sources
+        self._serving: WorkerSettings = settings.server
         self._listening = listening
         self._counts = counts
         self._standing = program.standing(_parts(settings))
@@ -213,7 +215,8 @@ class _Parent:
     def reload(self) -> bool:
         """Open settings and keys anew, and tell whether that went well; if not, all stays as it was."""
         try:
-            standing = self._program.standing(_parts(self._sources.load(self._program).settings))
+            settings = self._sources.load(self._program).settings
+            standing = self._program.standing(_parts(settings))
         except (*MISTAKES, *self._program.mistakes) as error:
             _log.error("not reloaded: it goes on as it was", reason=_sentence(error))
             return False
@@ -221,7 +224,14 @@ class _Parent:
         old.stop()
         standing.start()
         _log.info("reloading")
+        changed = [f"server.{name}" for name, value in settings.server if self._is_fixed(name, value)]
+        if changed:
+            _log.warning("changed settings are for the next start", settings=", ".join(changed))
         return True
+
+    def _is_fixed(self, name: str, value: object) -> bool:
+        """Tell whether a setting was read at the start only, and would be another one now."""
+        return name not in _READ_ANEW and value != getattr(self._serving, name)
 
     def trouble(self) -> str | None:
         return self._standing.trouble() or self._workers_trouble()

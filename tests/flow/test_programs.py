@@ -291,6 +291,18 @@ def test_settings_and_keys_are_read_anew(tmp_path: Path, start: Callable[..., Pr
     until(lambda: b"Renewal" not in ask(program, probe("scep_server")), program)
 
 
+def test_says_which_changed_settings_are_for_the_next_start(
+    pki: PkiFolder, tmp_path: Path, start: Callable[..., ProgramProcess]
+) -> None:
+    config = tmp_path / "scep.toml"
+    config.write_text("[server]\nthreads = 2\n")
+    program = start("scep_server", pki, "--config", str(config))
+    ask(program, probe("scep_server"))
+    config.write_text('[server]\nthreads = 3\nlog_level = "warning"\n')
+    program.signal(signal.SIGHUP)
+    until(lambda: '"settings": "server.threads"' in program.log.read_text(), program)
+
+
 @pytest.mark.parametrize("broken", ["settings", "template"])
 def test_what_cannot_be_read_anew_changes_nothing(
     tmp_path: Path, start: Callable[..., ProgramProcess], broken: str
