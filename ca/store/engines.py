@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import select as waiting
+import sqlite3
 import threading
+import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ca.records import Duty
 
 _BUSY_SECONDS: Final = 10  # how long a writer waits for another before it gives up
+_PAUSE_SECONDS: Final = 0.001  # between two looks whether another process is still writing
 _CACHE_KIB: Final = 65_536  # of the one writer, and only as much as it needs: indexes of a million rows
 _LOG_PAGES: Final = 4_000  # of 4 KiB; the longer the log, the fewer pages are copied back twice
 _STATEMENT_SECONDS: Final = 60  # how long PostgreSQL works on one statement: a CRL of a million takes a few
@@ -105,6 +108,7 @@ class SqliteBackend:
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+        connection.execute("PRAGMA busy_timeout=0")  # `_wait_for_turn` waits
 
     def _prepare_reader(self, connection: Any, _record: object) -> None:
         connection.execute("PRAGMA query_only=ON")
@@ -120,7 +124,7 @@ class SqliteBackend:
             )
         self._owner = threading.get_ident()
         try:
-            with _begun(self._writer_connection(), "BEGIN IMMEDIATE") as connection:
+            with _begun(self._writer_connection(), "BEGIN IMMEDIATE", _wait_for_turn) as connection:
                 yield connection
         except BaseException as error:
             self._drop_broken_writer(error)
@@ -208,8 +212,33 @@ def _sqlite_engine(url: URL, prepare: Callable[[Any, object], None]) -> Engine:
     return engine
 
 
+def _execute(driver: Any, text: str) -> None:
+    driver.execute(text)
+
+
+def _wait_for_turn(driver: Any, begin: str) -> None:
+    """Begin to write once no other process does, asking again at equal distances.
+
+    SQLite's own pauses grow up to 100 ms, so that who has waited longest would get in last.
+    """
+    for _ in range(round(_BUSY_SECONDS / _PAUSE_SECONDS)):
+        try:
+            driver.execute(begin)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        else:
+            return
+        time.sleep(_PAUSE_SECONDS)
+    driver.execute(begin)
+
+
 @contextmanager
-def _begun(connection: Connection, begin: str) -> Iterator[Connection]:
+def _begun(
+    connection: Connection,
+    begin: str,
+    execute: Callable[[Any, str], object] = _execute,
+) -> Iterator[Connection]:
     """Run a transaction on a connection whose driver begins none by itself.
 
     The driver is told directly: SQLAlchemy's own account of a transaction takes longer than SQLite's. It
@@ -217,7 +246,7 @@ def _begun(connection: Connection, begin: str) -> Iterator[Connection]:
     """
     driver: Any = connection.connection.driver_connection
     try:
-        driver.execute(begin)
+        execute(driver, begin)
         yield connection
         (connection if connection.in_transaction() else driver).commit()
     except BaseException:
