@@ -31,11 +31,11 @@ def bench_memory(folder: Path, done: Callable[[int], None], marks: Sequence[int]
     wishes = _wishes(marks[-1])
     found = []
     with program(folder, workers=1) as served:
-        worker = max(children(served.processes[0]), key=_resident)
         for before, mark in itertools.pairwise((0, *marks)):
             for begun in range(before, mark, _PIECE):
                 _enrol(served, wishes, min(_PIECE, mark - begun))
                 done(min(begun + _PIECE, mark))
+            worker = max(children(served.processes[0]), key=_resident)  # beside Python's resource tracker
             found.append(Mark(enrolments=mark, megabytes=_resident(worker)))
     return found
 
