@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry
 
+from ca.ocsp import MAXIMUM_REQUEST_OCTETS
+from ca.process.program import Served
 from ca.records import StoreUnavailable
 
 from .app import create_app
@@ -25,7 +27,6 @@ from .schedule import Republisher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from wsgiref.types import WSGIApplication
 
     from prometheus_client.registry import Collector
 
@@ -40,7 +41,7 @@ def open_publisher(parts: Parts[CrlPublisherSettings]) -> CrlPublisher:
     return CrlPublisher(parts.folder, parts.settings, clock=parts.clock, entropy=parts.entropy)
 
 
-def application(parts: Parts[CrlPublisherSettings]) -> WSGIApplication:
+def application(parts: Parts[CrlPublisherSettings]) -> Served:
     """Return what a worker serves."""
     publisher = open_publisher(parts)
     directory = parts.settings.pki.virtual_directory
@@ -51,7 +52,7 @@ def application(parts: Parts[CrlPublisherSettings]) -> WSGIApplication:
         settings=parts.settings.publisher,
         responder=metrics.counted(publisher) if parts.settings.pki.ocsp.enabled else None,
     )
-    return metrics.around(pages)
+    return Served(application=metrics.around(pages), body_octets=MAXIMUM_REQUEST_OCTETS)
 
 
 class PublisherStanding:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from ca.process.kept import kept_secret
+from ca.process.program import Served
 from ca.records import StoreUnavailable
 
 from .app import create_app
@@ -23,7 +24,6 @@ from .server import ScepServer, new_ndes_password
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from wsgiref.types import WSGIApplication
 
     from prometheus_client.registry import Collector
 
@@ -49,12 +49,12 @@ def open_server(parts: Parts[ScepServerSettings], observers: Sequence[ExchangeOb
     )
 
 
-def application(parts: Parts[ScepServerSettings]) -> WSGIApplication:
+def application(parts: Parts[ScepServerSettings]) -> Served:
     """Return what a worker serves."""
     metrics = ScepMetrics(CollectorRegistry())
     server = open_server(parts, observers=(ExchangeLog(), metrics))
     server.start()
-    return metrics.around(create_app(server))
+    return Served(application=metrics.around(create_app(server)), body_octets=server.maximum_body_octets)
 
 
 class ScepStanding:

@@ -24,7 +24,8 @@ from granian.server.mp import MPServer
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from wsgiref.types import WSGIApplication
+
+    from .wsgi_behind_rsgi import WsgiBehindRsgi
 
 _BACKLOG: Final = 1024
 
@@ -49,7 +50,7 @@ class SharedSocketServer(MPServer):
             "",
             address=address[0],
             port=address[1],
-            interface=Interfaces.WSGI,
+            interface=Interfaces.RSGI,
             http=HTTPModes.http1,  # where HTTP/2 is looked for, who says nothing is waited for without end
             websockets=False,
             respawn_failed_workers=True,
@@ -61,10 +62,10 @@ class SharedSocketServer(MPServer):
         self._may_reload = may_reload
         self._worker_ended = worker_ended
 
-    def serve_with(self, load: Callable[[], WSGIApplication]) -> None:
+    def serve_with(self, load: Callable[[], WsgiBehindRsgi]) -> None:
         """Serve what ``load`` makes in each worker until a signal ends it."""
         work = partial(_work, self.workers_kill_timeout or 0)
-        self.serve(spawn_target=work, target_loader=load, wrap_loader=False)
+        self.serve(spawn_target=work, target_loader=load, wrap_loader=False)  # type: ignore[arg-type]
 
     def _init_shared_socket(self) -> None:
         self._ssp = self._shd = None
@@ -93,7 +94,7 @@ def _work(
     threading.Thread(target=_end_with_parent, args=(drain_seconds,), name="parent", daemon=True).start()
     _, listening = sockets
     holder = SocketHolder(listening.fileno(), False, _BACKLOG)  # type: ignore[call-arg] # its stub is old
-    MPServer._spawn_wsgi_worker(worker_id, name, load, ((None, holder), listening), *rest)
+    MPServer._spawn_rsgi_worker(worker_id, name, load, ((None, holder), listening), *rest)
 
 
 def _end_with_parent(drain_seconds: float) -> None:

@@ -33,6 +33,7 @@ from .logs import log_to
 from .settings import DEFAULT_DATA_DIR, LoadedSettings, UnusableSettings, load_settings
 from .status import StatusListener, StatusPages
 from .workers import ServingProgramSettings, WorkerSettings, listening_socket, serve
+from .wsgi_behind_rsgi import WsgiBehindRsgi
 
 if TYPE_CHECKING:
     import socket
@@ -92,6 +93,14 @@ class Parts(Generic[_Settings]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a worker serves, and the longest body that it takes."""
+
+    application: WSGIApplication
+    body_octets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program(Generic[_Settings]):
     """One of the programs. It is handed to the workers, and so consists of what has a name in a module.
 
@@ -107,7 +116,7 @@ class Program(Generic[_Settings]):
 
     name: str
     settings: type[_Settings]
-    application: Callable[[Parts[_Settings]], WSGIApplication]
+    application: Callable[[Parts[_Settings]], Served]
     standing: Callable[[Parts[_Settings]], Standing]
     mistakes: tuple[type[Exception], ...] = ()
 
@@ -267,28 +276,20 @@ class _Parent:
         return generate_latest(registry)
 
 
-def _load(program: Program[_Settings], sources: Sources) -> WSGIApplication:
+def _load(program: Program[_Settings], sources: Sources) -> WsgiBehindRsgi:
     """Return the application, in a worker."""
     try:
-        return _whole(program.application(_parts(sources.load(program).settings)))
+        settings = sources.load(program).settings
+        served = program.application(_parts(settings))
+        return WsgiBehindRsgi(
+            served.application,
+            threads=settings.server.threads,
+            body_octets=served.body_octets,
+            body_seconds=settings.server.request_seconds,
+        )
     except (*MISTAKES, *program.mistakes) as error:
         _log.error("a worker cannot begin", reason=_sentence(error))
         sys.exit(1)
-
-
-def _whole(application: WSGIApplication) -> WSGIApplication:
-    """Return an application whose answers are lists: the server takes these in one piece."""
-
-    def answer(environ: Any, start_response: Any) -> list[bytes]:
-        parts = application(environ, start_response)
-        try:
-            return list(parts)
-        finally:
-            close = getattr(parts, "close", None)
-            if close is not None:
-                close()
-
-    return answer
 
 
 def _parts(settings: _Settings) -> Parts[_Settings]:

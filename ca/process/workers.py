@@ -1,4 +1,4 @@
-"""Worker processes that serve one WSGI application: begun, replaced without losing a request, and ended.
+"""Worker processes that serve one application: begun, replaced without losing a request, and ended.
 
 All accept from one listening socket, which the parent keeps: while workers are replaced, whoever connects
 waits in its queue. Each is a new interpreter that reads settings and keys itself.
@@ -17,7 +17,8 @@ from .settings import Port, ProgramSettings, ServingSettings, UnusableSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from wsgiref.types import WSGIApplication
+
+    from .wsgi_behind_rsgi import WsgiBehindRsgi
 
 _BACKLOG: Final = 1024
 _OVERLAP_SECONDS: Final = 2.0  # a new worker loads while the old one still answers
@@ -43,7 +44,8 @@ class WorkerSettings(ServingSettings):
         default=4, description="Requests that each process works on at once"
     )
     request_seconds: Annotated[int, Field(ge=1, le=300)] = Field(
-        default=30, description="Time within which the header of a request must have arrived"
+        default=30,
+        description="Time within which a request's head must have arrived, and then its body",
     )
     drain_seconds: Annotated[int, Field(ge=1, le=300)] = Field(
         default=8, description="Time that requests under way are given when a process is to end"
@@ -76,7 +78,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    load: Callable[[], WSGIApplication],
+    load: Callable[[], WsgiBehindRsgi],
     listening: socket.socket,
     settings: WorkerSettings,
     *,
@@ -111,7 +113,6 @@ def serve(
         may_reload=may_reload,
         worker_ended=worker_ended,
         workers=settings.processes,
-        blocking_threads=settings.threads,
         backlog=_BACKLOG,
         request_seconds=settings.request_seconds,
         respawn_interval=_OVERLAP_SECONDS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import os
 import signal
@@ -22,6 +23,7 @@ from flow.program import ProgramProcess, made_pki
 from postgresql import PostgresqlServer
 
 from ca.folders import PkiFolder
+from ca.ocsp import MAXIMUM_REQUEST_OCTETS
 
 PROGRAMS = ("scep_server", "crl_publisher")
 TRIES = 600  # of something that comes soon; each waits for an answer, or a tenth of a second
@@ -471,3 +473,70 @@ def test_says_where_it_listens_for_people_too(
     assert line.startswith("http://127.0.0.1:")
     assert f"{os.cpu_count()} workers; health and metrics: http://127.0.0.1:" in line
     assert process.returncode == 0
+
+
+# -- slow clients --------------------------------------------------------------------------
+
+
+def test_bodies_that_do_not_come_keep_nobody_else_out(
+    package: str, pki: PkiFolder, start: Callable[..., ProgramProcess]
+) -> None:
+    program = start(package, pki, settings={"SERVER__REQUEST_SECONDS": "5", "SERVER__THREADS": "2"})
+    ask(program, probe(package))
+    parts = urlsplit(program.url)
+    path = "/scep?operation=PKIOperation" if package == "scep_server" else "/ocsp"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nbeginning"
+    chunked = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n"
+    with contextlib.ExitStack() as undo:
+        slow = [
+            undo.enter_context(socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60))
+            for _ in range(20)
+        ]
+        for number, each in enumerate(slow):
+            each.sendall((head, chunked)[number % 2].encode())
+        assert ask(program, probe(package))
+        for each in slow:
+            answer = b""
+            while part := each.recv(4096):
+                answer += part
+            assert answer.startswith(b"HTTP/1.1 408 Request Timeout")
+    assert ask(program, probe(package))
+    assert "Traceback" not in program.log.read_text()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_bodies_that_are_too_long_are_refused(
+    package: str, pki: PkiFolder, start: Callable[..., ProgramProcess], declared: bool
+) -> None:
+    program = start(package, pki)
+    parts = urlsplit(program.url)
+    path = "/scep?operation=PKIOperation" if package == "scep_server" else "/ocsp"
+    most = (1 << 20) if package == "scep_server" else MAXIMUM_REQUEST_OCTETS
+    body = bytes(most + 100_000)
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=60)) as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request("POST", path, body if declared else iter([body]), encode_chunked=not declared)
+        try:
+            status = connection.getresponse().status
+        except (ConnectionResetError, BrokenPipeError):
+            status = 413  # closed before the answer could be read: no more of it is taken
+    assert status == 413
+    assert ask(program, probe(package))
+
+
+def test_a_client_that_goes_away_leaves_no_trace(
+    package: str, pki: PkiFolder, start: Callable[..., ProgramProcess]
+) -> None:
+    program = start(package, pki)
+    ask(program, probe(package))
+    parts = urlsplit(program.url)
+    path = "/scep?operation=PKIOperation" if package == "scep_server" else "/ocsp"
+    for beginning in (b"", b"abc", b"5\r\nab"):
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60) as client:
+            framing = "Transfer-Encoding: chunked" if beginning.startswith(b"5") else "Content-Length: 1000"
+            client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode() + beginning)
+    assert ask(program, probe(package))
+    assert program.stop() == 0
+    log = program.log.read_text()
+    assert "Traceback" not in log
+    assert "ERROR" not in log
