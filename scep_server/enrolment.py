@@ -76,7 +76,7 @@ class Enrolment:
         if isinstance(decision, Refuse) or decision.plan is None:
             return decision
         if isinstance(decision, Pend):
-            raise _Overtaken  # there is nothing to sign, and who waits is counted while nobody else joins
+            raise _Overtaken  # there is nothing to sign, and who waits is counted where one more joins
         try:
             signed = self._authority.sign(decision.plan.prepared)
         except CaError as error:

@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -28,6 +27,7 @@ from ca.keys import UnusableKey
 from ca.records import StoreUnavailable
 from ca.templates import BadTemplate
 
+from .counting import counting_folder
 from .environment import misspelt_variables
 from .logs import log_to
 from .settings import DEFAULT_DATA_DIR, LoadedSettings, UnusableSettings, load_settings
@@ -170,10 +170,10 @@ def _run(program: Program[_Settings], sources: Sources, as_json: bool) -> None:
     if loaded.unread:
         _log.info("settings of other programs are left alone", sections=", ".join(loaded.unread))
     with contextlib.ExitStack() as undo:
-        counts = undo.enter_context(tempfile.TemporaryDirectory(prefix="ndes-lab-metrics-"))
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # noqa: TID251 - for the workers, before they begin
+        counts = undo.enter_context(counting_folder())
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counts)  # noqa: TID251 - for the workers, before they begin
         listening = undo.enter_context(listening_socket(settings.host, settings.port))
-        parent = _Parent(program, sources, loaded.settings, listening, Path(counts))
+        parent = _Parent(program, sources, loaded.settings, listening, counts)
         undo.callback(parent.stop)
         pages = StatusPages(parent, metadata.version("ndes-lab"))
         status = StatusListener(settings.status_host, settings.status_port, pages)

@@ -150,6 +150,7 @@ def load_settings(
     except BadVariable as error:
         raise UnusableSettings(str(error)) from error
     sources.append((_nested(flags), "flag"))
+    _require_tables(model, told, str(file))
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for values, name in sources:
@@ -231,6 +232,13 @@ def _read_none(model: type[BaseModel], values: dict[str, Any]) -> None:
             for table in tables:
                 if nested and isinstance(table, dict):
                     _read_none(nested[0], table)
+
+
+def _require_tables(model: type[BaseModel], told: Mapping[str, Any], file: str) -> None:
+    """Refuse a section of the file that is no table: what another source says of it would hide that."""
+    for name, value in told.items():
+        if name in model.model_fields and not isinstance(value, dict):
+            raise UnusableSettings(f"{name}: found {value!r}, expected a table such as [{name}] ({file})")
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:

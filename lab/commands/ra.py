@@ -19,7 +19,7 @@ _role_argument = click.argument("role", metavar="signing|encryption", type=click
 _template_option = click.option(
     "--template", metavar="NAME", help="Template to issue under (default: NDES's own for the role)."
 )
-_RESTART = "The running service goes on with what it has loaded: ndes-lab ndes recycle"
+_RESTART = "The running service goes on with what it has loaded: ndes-lab ndes recycle (or SIGHUP)"
 
 
 @click.group()

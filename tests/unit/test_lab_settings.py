@@ -157,6 +157,12 @@ def test_says_what_is_wrong_and_where_it_came_from(environment: dict[str, str], 
         load_settings({}, environment, None)
 
 
+def test_a_section_that_is_no_table_is_told_also_where_a_flag_sets_something_in_it(tmp_path: Path) -> None:
+    file = written(tmp_path, "server = 3\n")
+    with pytest.raises(UnusableSettings, match=r"server: found 3, expected a table such as \[server\]"):
+        load_settings({"server.port": 1}, {}, file)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
