@@ -116,8 +116,8 @@ def _finish(folder: PkiFolder, settings: LabSettings, *, as_json: bool, in_servi
     _print(folder, as_json=as_json)
     if in_service:
         click.echo(
-            "Start the lab again to serve it, or send SIGHUP. With a new key, the RA's certificates are still "
-            "those of the earlier one, and clients that look at the whole chain refuse them until they are "
+            "Start the lab again to serve it, or send SIGHUP. With a new key, the RA's certificates are "
+            "still those of the earlier one, and clients that look at the whole chain refuse them until they are "
             "issued anew: ndes-lab ra renew all",
             err=True,
         )
