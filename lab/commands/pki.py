@@ -117,8 +117,8 @@ def _finish(folder: PkiFolder, settings: LabSettings, *, as_json: bool, in_servi
     if in_service:
         click.echo(
             "Start the lab again to serve it, or send SIGHUP. With a new key, the RA's certificates are "
-            "still those of the earlier one, and clients that look at the whole chain refuse them until they are "
-            "issued anew: ndes-lab ra renew all",
+            "still those of the earlier one, and clients that look at the whole chain refuse them until they "
+            "are issued anew: ndes-lab ra renew all",
             err=True,
         )
 
