@@ -14,6 +14,9 @@ from flask.testing import FlaskClient
 from lab_client import client_of, enrolled, order
 from pydantic import BaseModel, SecretStr
 
+from ca.folders import PkiFolder
+from ca.opening import database_url
+from ca.process.settings import LoadedSettings, effective_rows
 from lab import ScepLab
 from lab.admin.app import create_app
 from lab.admin.asking import call_of
@@ -60,10 +63,19 @@ PLANTED = {
     ("alerts", "webhook_url"): "http://127.0.0.1:9/canary-webhook",
 }
 IN_LISTS = {("ndes", "users", "password")}  # planted with the list
+OF_POSTGRESQL = {("pki", "database_password")}  # SQLite has none
 
 
 def test_every_secret_setting_is_planted() -> None:
-    assert set(secret_settings()) - IN_LISTS == set(PLANTED)
+    assert set(secret_settings()) - IN_LISTS - OF_POSTGRESQL == set(PLANTED)
+
+
+def test_the_database_password_is_shown_nowhere() -> None:
+    pki = {"database_url": "postgresql://user@host/database", "database_password": "canary-password"}
+    settings = LabSettings.model_validate({"pki": pki})
+    shown = effective_rows(LoadedSettings(settings=settings, origins={}))
+    assert "canary" not in repr(settings) + repr(shown) + settings.model_dump_json()
+    assert "canary-password" in database_url(PkiFolder(Path()), settings.pki)
 
 
 @pytest.fixture(scope="module")
