@@ -116,6 +116,9 @@ class World(ScepServer, CrlPublisher):
     def _open_store(self) -> Store:
         return self._wrapping.store(super()._open_store())
 
+    def _log_observers(self) -> tuple[ExchangeObserver, ...]:
+        return self.ndes_logs.observers  # which management shows
+
     def _new_codec(self) -> Codec:
         return self._wrapping.codec(super()._new_codec())
 

@@ -83,12 +83,16 @@ class ScepServer(OpenPki):
         self.ndes_logs = NdesLogs(
             self.folder.path, settings.logs, clock=self.clock, profile=settings.scep.ndes_profile
         )
-        self.observers = (*self._given_observers, *self.ndes_logs.observers)
+        self.observers = (*self._given_observers, *self._log_observers())
         self.codec = self._new_codec()
         self.ndes = make_ndes_web(self, self._digest_key)
         if self.ndes.host is not None:
             self.observers = (*self.observers, self.ndes.host)
         self.service = self.new_service()
+
+    def _log_observers(self) -> tuple[ExchangeObserver, ...]:
+        """Return what writes NDES's logs: none where they are in memory only, in which nobody looks."""
+        return self.ndes_logs.observers if self.settings.logs.files else ()
 
     def _new_codec(self) -> Codec:
         return ScepCodec()

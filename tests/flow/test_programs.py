@@ -540,3 +540,22 @@ def test_a_client_that_goes_away_leaves_no_trace(
     log = program.log.read_text()
     assert "Traceback" not in log
     assert "ERROR" not in log
+
+
+# -- NDES's logs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_ndes_logs_are_written_where_the_settings_say_so(
+    tmp_path: Path, start: Callable[..., ProgramProcess], files: bool
+) -> None:
+    own = made_pki(tmp_path / "data")
+    program = start("scep_server", own, settings={"LOGS__FILES": str(files).lower()})
+    ask(program, probe("scep_server"))
+    assert program.stop() == 0
+    written = sorted(path.name for path in (own.path / "logs").rglob("*") if path.is_file())
+    if files:
+        assert written[0] == "NdesSvc.log"
+        assert any(name.startswith("u_ex") for name in written)
+    else:
+        assert [name for name in written if name.startswith("u_ex")] == []
