@@ -41,7 +41,9 @@ class WorkerSettings(ServingSettings):
         default=None, description="Processes that answer; none: one for each processor"
     )
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=4, description="Requests that each process works on at once"
+        default=1,
+        description="Requests that each process works on at once; more than one where they wait for others, "
+        "such as a policy module that asks over the network",
     )
     request_seconds: Annotated[int, Field(ge=1, le=300)] = Field(
         default=30,
