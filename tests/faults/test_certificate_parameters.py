@@ -9,7 +9,7 @@ import pytest
 from forge import openssl
 from forge.keys import KeyPool
 
-from faults.pkix import Bag, enrolled, issued, real, shown
+from faults.pkix import Bag, Shown, enrolled, issued, real, shown
 from faults.stand import Side
 from lab.faults.engine import path_of
 from lab.faults.registry import Seam, catalogue
@@ -39,6 +39,11 @@ def is_own_key_first(side: Side) -> bool:
 def is_new_ca_first(side: Side) -> bool:
     own = real(side.scep_lab.world.authority.certificate.der)
     return Bag(side).issuing[0].public_key != own.public_key
+
+
+def life_of(certificate: Shown) -> int:
+    """Return the seconds from the certificate's begin to its end."""
+    return int((certificate.end - certificate.begin).total_seconds())
 
 
 # Fault, parameter, value, and what is seen: the value itself is compared with what the look returns.
@@ -91,7 +96,7 @@ CASES: list[tuple[str, str, object, Callable[[Side], object]]] = [
         "certificate::too-short",
         "seconds",
         0,
-        lambda side: int((issued(side).end - issued(side).begin).total_seconds()),
+        lambda side: life_of(issued(side)),
     ),
     (
         "certificate::outlives-ca",
