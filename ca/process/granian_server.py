@@ -55,7 +55,9 @@ class SharedSocketServer(MPServer):
             websockets=False,
             respawn_failed_workers=True,
             log_level=LogLevels.warning,
-            http1_settings=HTTP1Settings(header_read_timeout=request_seconds * 1000),
+            # One request a connection, which goes to whichever worker is free to accept it: connections that
+            # stay are often all with one worker, while the others have nothing to do.
+            http1_settings=HTTP1Settings(header_read_timeout=request_seconds * 1000, keep_alive=False),
             **options,
         )
         self._listening = listening
