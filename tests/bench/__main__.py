@@ -71,7 +71,7 @@ def main() -> None:
         (_memory if arguments.memory else _measure)(run, Path(folder))
     _print(run)
     if not arguments.memory:
-        run.console.print("Memory over 100,000 enrolments, some six minutes: make bench ARGS=--memory")
+        run.console.print("Memory over 100,000 enrolments, a quarter of an hour: make bench ARGS=--memory")
 
 
 def _measure(run: Run, folder: Path) -> None:
