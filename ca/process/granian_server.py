@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
@@ -21,13 +21,13 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from .workers import BACKLOG
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
     from .wsgi_behind_rsgi import WsgiBehindRsgi
-
-_BACKLOG: Final = 1024
 
 
 class SharedSocketServer(MPServer):
@@ -95,7 +95,7 @@ def _work(
     """Be a worker; the socket has been handed over by `multiprocessing`."""
     threading.Thread(target=_end_with_parent, args=(drain_seconds,), name="parent", daemon=True).start()
     _, listening = sockets
-    holder = SocketHolder(listening.fileno(), False, _BACKLOG)  # type: ignore[call-arg] # its stub is old
+    holder = SocketHolder(listening.fileno(), False, BACKLOG)  # type: ignore[call-arg] # its stub is old
     MPServer._spawn_rsgi_worker(worker_id, name, load, ((None, holder), listening), *rest)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .wsgi_behind_rsgi import WsgiBehindRsgi
 
-_BACKLOG: Final = 1024
+BACKLOG: Final = 1024
 _OVERLAP_SECONDS: Final = 2.0  # a new worker loads while the old one still answers
 _LOGGING: Final[dict[str, Any]] = {  # granian's lines go where ours go
     "formatters": {},
@@ -72,7 +72,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         # Not `reuse_port`: a second program at the same port is a mistake.
-        found = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        found = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise UnusableSettings(f"{host} port {port} cannot be opened: {error.strerror or error}") from error
     found.setblocking(False)
@@ -115,7 +115,7 @@ def serve(
         may_reload=may_reload,
         worker_ended=worker_ended,
         workers=settings.processes,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         request_seconds=settings.request_seconds,
         respawn_interval=_OVERLAP_SECONDS,
         workers_kill_timeout=settings.drain_seconds,

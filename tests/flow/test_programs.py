@@ -168,6 +168,17 @@ def test_is_not_ready_while_its_database_is_away(
         assert program.stop() == 0
 
 
+def test_takes_one_request_a_connection_so_that_any_worker_may_take_the_next(
+    package: str, pki: PkiFolder, start: Callable[..., ProgramProcess]
+) -> None:
+    program = start(package, pki)
+    with closing(http.client.HTTPConnection(urlsplit(program.url).netloc, timeout=60)) as connection:
+        connection.request("GET", probe(package))  # which wants to go on
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.will_close
+
+
 # -- signals -----------------------------------------------------------------------------
 
 
@@ -185,7 +196,7 @@ def test_a_request_that_is_under_way_when_the_signal_comes_is_answered(
         client.sendall(head.encode())
         assert client.recv(25).startswith(b"HTTP/1.1 100 Continue")  # so somebody is reading the body
         program.signal(signal.SIGTERM)
-        until(lambda: not accepts(parts.hostname or "", parts.port or 0) or stopping(program), program)
+        until(lambda: not accepts(parts.hostname or "", parts.port or 0), program)
         client.sendall(b"no CMS\r\n")
         answer = b""
         while part := client.recv(4096):
@@ -200,14 +211,6 @@ def accepts(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def stopping(program: ProgramProcess) -> bool:
-    """Tell whether the worker was told to end: it handles the signal that it has got."""
-    try:
-        return program.get("/health/live")[0] != 200
-    except OSError:
-        return True
 
 
 def test_workers_end_when_their_parent_is_killed(
