@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from flow.process import UpProcess
 from forge.bench import Bench, Log, PkiRequest
 from forge.keys import KeyPool
-from forge.reply import Reply
+from forge.reply import SUCCESS, Reply, read_reply
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -110,3 +110,21 @@ def check_records(url: str, issued: set[bytes]) -> None:
         twice = "SELECT {0} FROM certificates GROUP BY {0} HAVING COUNT(*) > 1"
         assert ask(twice.format("serial_number")) == []
         assert ask(twice.format("public_key_sha256")) == [], "two certificates for one key"
+
+
+def check_race(
+    racing: Sequence[tuple[Bench, PkiRequest]],
+    good: Sequence[tuple[Bench, PkiRequest]],
+    answers: Sequence[Any],
+) -> set[bytes]:
+    """Check that one of those with the same challenge has won, and return the certificates of the good."""
+    statuses = [read_reply(answer.body) for answer in answers[: len(racing)]]
+    refused = [reply for reply in statuses if reply.status != SUCCESS]
+    assert len(refused) == len(racing) - 1
+    assert {reply.fail_info for reply in refused} == {2}
+    issued = {
+        bench.enrolled(one, bench.reply(one, answer)).certificate
+        for (bench, one), answer in zip(good, answers[len(racing) :], strict=True)
+    }
+    assert len(issued) == len(good)
+    return issued

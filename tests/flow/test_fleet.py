@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from flow.program import ProgramProcess
-from flow.replicas import check_records, rows
+from flow.replicas import check_race, check_records, rows
 from flow.test_conversations import at_once
 from flow.test_database_restarts import CLIENTS, EACH, enrol_while
 from flow.test_killed import OutsideDesk
@@ -22,7 +22,6 @@ from flow.test_take_over import wait_until
 from forge import wire
 from forge.bench import Bench, Log
 from forge.keys import KeyPool
-from forge.reply import read_reply
 from postgresql import PostgresqlServer, running_postgresql
 from pydantic import SecretStr
 
@@ -131,15 +130,7 @@ def test_servers_spend_a_challenge_once_and_repeat_no_number(fleet: Fleet) -> No
     sending = [lambda bench=bench, one=one: one.send(bench) for bench, one in (*racing, *good)]
     answers = at_once([*sending, *[fleet.make_due] * 3])[: len(sending)]
 
-    replies = [read_reply(answer.body) for answer in answers]  # type: ignore[attr-defined]
-    won = [at for at in range(len(racing)) if replies[at].status == "0"]
-    assert len(won) == 1
-    assert {replies[at].fail_info for at in range(len(racing)) if at not in won} == {2}
-    issued = {
-        bench.enrolled(one, bench.reply(one, answer)).certificate  # type: ignore[arg-type]
-        for (bench, one), answer in zip(good, answers[len(racing) :], strict=True)
-    }
-    assert len(issued) == len(good)
+    issued = check_race(racing, good, answers)
     check_records(fleet.url, issued)
 
 

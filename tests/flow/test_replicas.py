@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flow.replicas import Replica, check_records, rows, two_replicas
+from flow.replicas import Replica, check_race, check_records, rows, two_replicas
 from flow.test_conversations import at_once
 from forge.bench import Log
 from forge.certificates import common_name
@@ -31,15 +31,7 @@ def test_replicas_spend_a_challenge_once_and_repeat_no_number(pair: Pair, databa
     sending = [lambda bench=bench, one=one: one.send(bench) for bench, one in (*racing, *good)]
     answers = at_once([*sending, *publishing])[: len(sending)]
 
-    replies = [read_reply(answer.body) for answer in answers]  # type: ignore[attr-defined]
-    won = [at for at in range(len(racing)) if replies[at].status == "0"]
-    assert len(won) == 1
-    assert {replies[at].fail_info for at in range(len(racing)) if at not in won} == {2}
-    issued = {
-        bench.enrolled(one, bench.reply(one, answer)).certificate  # type: ignore[arg-type]
-        for (bench, one), answer in zip(good, answers[len(racing) :], strict=True)
-    }
-    assert len(issued) == len(good)
+    issued = check_race(racing, good, answers)
     check_records(database_url, issued)
     numbers = [number for (number,) in rows(database_url, "SELECT number FROM crls WHERE kind = 'base'")]
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
